@@ -1,0 +1,107 @@
+"""Salted disclosures: one member of an event's `data`, in the form of SD-JWT (RFC 9901 §4.2).
+
+A disclosure is the base64url text of a JSON array of three::
+
+    ["_26bc4LT-ac6q2KI6cBW5es","principal","arn:aws:iam::111122223333:user/benjamin"]
+     salt: 128 random bits     name        value, any JSON
+
+and its digest, the only thing that an entry commits to, is the base64url of SHA-256 over that *text* (the ASCII of the
+base64url, not the JSON under it). Without the salt a digest says nothing about the member: destroying the disclosure
+erases the member and changes no digest (I4, I5).
+
+The ledger writes the array in canonical JSON, so it keeps the array and derives the text. A verifier must take the
+text as it stands and may not rewrite it; other writers' white space is theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ledger import canonical
+from ledger.canonical import Value
+from ledger.errors import DisclosureRefuted, MalformedInput
+from ledger.types import Digest, from_base64url, to_base64url
+
+SALT_BYTES = 16
+"""128 bits, as RFC 9901 §9.3 recommends."""
+
+RESERVED = frozenset({"_sd", "_sd_alg", "..."})
+"""Names that mean something in RFC 9901 and so cannot be members."""
+
+_SALT = re.compile(r"[A-Za-z0-9_-]{22,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One member with its salt.
+
+    `text` is what is shown and hashed (RFC 9901 §4.2.1); `name` and `value` are what it says.
+    """
+
+    text: str
+    name: str
+    value: Value
+
+    @property
+    def digest(self) -> str:
+        """base64url of SHA-256 over the ASCII of `text` (RFC 9901 §4.2.3)."""
+        return to_base64url(Digest.of(self.text.encode("ascii")))
+
+
+def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
+    """Make the disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
+    if name in RESERVED:
+        raise MalformedInput("a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name))
+    array = canonical.encode([to_base64url(salt), name, value])
+    return Disclosure(text=to_base64url(array), name=name, value=value)
+
+
+def parse_disclosure(text: str) -> Disclosure:
+    """Read a disclosure strictly: base64url of a JSON array of salt, name and value.
+
+    Raises:
+        MalformedInput: for anything else, a salt of under 128 bits or a reserved name included.
+    """
+    array = canonical.parse(from_base64url(text))
+    match array:
+        case [str(salt), str(name), value] if _SALT.fullmatch(salt) and name not in RESERVED:
+            return Disclosure(text=text, name=name, value=value)
+        case _:
+            raise MalformedInput(
+                "not a disclosure",
+                expected='["salt of ≥ 128 bits in base64url", "name", value]',
+                got="another array",
+            )
+
+
+def check_disclosures(
+    shown: Iterable[Disclosure], committed: Iterable[str], visible: Mapping[str, Value]
+) -> None:
+    """Raise unless every shown disclosure is committed, once, under a name of its own (RFC 9901 §7.1).
+
+    Args:
+        shown: the disclosures in hand.
+        committed: the entry's `_sd`, base64url digests.
+        visible: the entry's always-visible members, whose names no disclosure may take.
+
+    Raises:
+        DisclosureRefuted: naming the member.
+    """
+    open_digests = set(committed)
+    names = set(visible)
+    for disclosure in shown:
+        if disclosure.digest not in open_digests:
+            raise DisclosureRefuted(
+                f"the entry does not commit to the shown member {disclosure.name!r}",
+                step="disclosures",
+                expected="a digest that stands in `_sd`, each used once",
+                got=disclosure.digest,
+            )
+        if disclosure.name in names:
+            raise DisclosureRefuted(f"the member {disclosure.name!r} is shown twice", step="disclosures")
+        open_digests.remove(disclosure.digest)
+        names.add(disclosure.name)

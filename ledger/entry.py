@@ -1,0 +1,286 @@
+"""Events, and the entries that commit to them.
+
+An event comes as one CloudEvents 1.0 JSON object. What is committed is its *entry*, canonical JSON (RFC 8785)::
+
+    {"data":{"_sd":["…","…"],"_sd_alg":"sha-256","outcome":"allowed"},
+     "event":{"id":"a-1","phase":"storage","source":"/s3/eu-west-1","specversion":"1.0","subject":"live-2026-07-01",
+              "time":"2026-07-01T12:00:00Z","type":"transfer-ledger.access.v1"},
+     "log":"ledger.example/acme-live","party":"acme","received":"2026-07-01T12:00:01.250Z","v":1}
+
+`event` holds the CloudEvents attributes, always visible: so ids are opaque, and the envelope refuses characters that
+names of persons and addresses would need. Each top-level member of `data` is one disclosure (`ledger.disclosure`)
+unless its type declares it never personal. The entry less `log`, `party` and `received` is the *statement*: what the
+party says; the rest is what the ledger adds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import cast
+
+from ledger import canonical
+from ledger.canonical import Object, Value
+from ledger.disclosure import RESERVED, Disclosure, disclose
+from ledger.errors import InvalidEvent, MalformedInput, TooLarge
+from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
+
+VERSION = 1
+SD_ALG = "sha-256"
+MAX_EVENT_BYTES = 256 * 1024
+"""Canonical size over which one event is refused."""
+
+
+class Phase(StrEnum):
+    """Where on the way of the data an event belongs."""
+
+    BEFORE = "before"
+    TRANSIT = "transit"
+    STORAGE = "storage"
+
+
+_TOKEN = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+
+_ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
+    "specversion": (re.compile(r"1\.0"), "1.0"),
+    "id": (re.compile(_TOKEN + "{0,127}"), "an opaque id: 1 to 128 letters, digits and :._~+=/-"),
+    "source": (
+        re.compile(r"[A-Za-z0-9/][A-Za-z0-9:._~/-]{0,254}"),
+        "a URI-reference without user, query or fragment",
+    ),
+    "type": (re.compile(r"[a-z0-9][a-z0-9.-]{0,127}"), "a catalogued type such as transfer-ledger.access.v1"),
+    "subject": (
+        re.compile(_TOKEN + "{0,127}"),
+        "the transfer's opaque id: 1 to 128 letters, digits and :._~+=/-",
+    ),
+    "time": (_RFC3339, "an RFC 3339 time with its offset"),
+    "phase": (re.compile("|".join(Phase)), "before, transit or storage"),
+    "datacontenttype": (re.compile(r"application/json"), "application/json"),
+    "dataschema": (
+        re.compile(r"[A-Za-z0-9/][A-Za-z0-9:._~/-]{0,254}"),
+        "a URI without user, query or fragment",
+    ),
+    "traceparent": (re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"), "a W3C trace parent"),
+}
+REQUIRED = ("specversion", "id", "source", "type", "subject", "time", "phase")
+"""CloudEvents attributes that an event must have; `phase` is the ledger's one extension attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as its party sent it: CloudEvents attributes, and `data`."""
+
+    attributes: Mapping[str, str]
+    data: Object
+
+    @property
+    def source(self) -> str:
+        return self.attributes["source"]
+
+    @property
+    def id(self) -> str:
+        return self.attributes["id"]
+
+    @property
+    def type(self) -> str:
+        return self.attributes["type"]
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self.attributes["phase"])
+
+    @property
+    def subject(self) -> str:
+        return self.attributes["subject"]
+
+    @property
+    def time(self) -> int:
+        """When it happened, Unix milliseconds."""
+        return event_time(self.attributes["time"])
+
+    @property
+    def key(self) -> Digest:
+        return event_key(self.source, self.id)
+
+
+def event_key(source: str, id: str) -> Digest:
+    """What makes an event the same event (I3): SHA-256 of the canonical JSON array of source and id."""
+    return Digest.of(canonical.encode([source, id]))
+
+
+def event_time(text: str) -> int:
+    """Unix milliseconds of an RFC 3339 time with any offset; finer digits are cut off."""
+    try:
+        # Nine decimals are legal, Python reads six.
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40])) from None
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def parse_event(value: Value) -> Event:
+    """The event in a JSON value, held against the envelope's rules; its type's rules are the catalogue's.
+
+    Raises:
+        InvalidEvent: with `details["problems"]`, a list of `{"at", "problem"}`, each naming a place.
+        TooLarge: over `MAX_EVENT_BYTES`.
+    """
+    if not isinstance(value, dict):
+        raise invalid([("", "not a JSON object")])
+    problems = [(name, "missing") for name in (*REQUIRED, "data") if name not in value]
+    for name, attribute in value.items():
+        if name == "data":
+            problems += _data_problems(attribute)
+        elif problem := _attribute_problem(name, attribute):
+            problems.append((name[:60], problem))
+    if problems:
+        raise invalid(problems)
+    data = cast(Object, value["data"])
+    event = Event({name: cast(str, v) for name, v in value.items() if name != "data"}, data)
+    if (size := len(canonical.encode(value))) > MAX_EVENT_BYTES:
+        raise TooLarge("an event that is too large", expected=f"at most {MAX_EVENT_BYTES} bytes", got=size)
+    return event
+
+
+def invalid(problems: Sequence[tuple[str, str]]) -> InvalidEvent:
+    """The error for a list of (place, problem)."""
+    place, problem = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidEvent(
+        f"not a valid event: {place or 'event'}: {problem}{more}",
+        details={"problems": [{"at": at, "problem": what} for at, what in problems[:100]]},
+    )
+
+
+def _attribute_problem(name: str, value: Value) -> str | None:
+    if name not in _ATTRIBUTES:
+        return "not an attribute that the ledger takes: it would be visible for ever; put it into data"
+    pattern, expected = _ATTRIBUTES[name]
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        return f"expected {expected}"
+    if name == "time":
+        try:
+            event_time(value)
+        except MalformedInput:
+            return f"expected {expected}"
+    return None
+
+
+def _data_problems(data: Value) -> list[tuple[str, str]]:
+    if not isinstance(data, dict):
+        return [("data", "expected a JSON object")]
+    return [(f"data.{name}", "a name that RFC 9901 reserves") for name in data if name in RESERVED]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An event turned into commitments, with the disclosures that open them."""
+
+    event: Event
+    data: Object
+    disclosures: tuple[Disclosure, ...]
+
+
+def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
+    """Turn `data` into salted digests, sorted, beside the members that its type keeps visible (RFC 9901 §4.2.4.1).
+
+    `salt` answers 16 fresh random bytes at each call.
+    """
+    disclosures = tuple(
+        disclose(salt(), name, value) for name, value in event.data.items() if name not in visible
+    )
+    data: Object = {name: value for name, value in event.data.items() if name in visible}
+    data["_sd"] = sorted(d.digest for d in disclosures)  # type: ignore[assignment]  # list is invariant
+    data["_sd_alg"] = SD_ALG
+    return Statement(event, data, disclosures)
+
+
+def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:
+    """The canonical bytes that are committed. `received` is Unix milliseconds."""
+    return canonical.encode(
+        {
+            "v": VERSION,
+            "log": origin,
+            "event": dict(statement.event.attributes),
+            "data": statement.data,
+            "party": party,
+            "received": format_time(received),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry, read. `sd` are the digests in `data`, `visible` its other members, `received` Unix milliseconds."""
+
+    origin: Origin
+    attributes: Mapping[str, str]
+    sd: tuple[str, ...]
+    visible: Object
+    party: PartyId
+    received: int
+
+    def event(self, disclosures: Sequence[Disclosure]) -> Event:
+        """The event as far as these disclosures, already checked, open it."""
+        return Event(self.attributes, {**self.visible, **{d.name: d.value for d in disclosures}})
+
+
+def parse_entry(data: bytes) -> Entry:
+    """Read an entry strictly: canonical, exactly these members, digests sorted and distinct.
+
+    Raises:
+        MalformedInput: naming what is out of form.
+    """
+    match canonical.parse_canonical(data):
+        case {
+            "v": 1,
+            "log": str(log),
+            "event": dict(attributes),
+            "data": {"_sd": list(sd), "_sd_alg": "sha-256", **visible},
+            "party": str(party),
+            "received": str(received),
+            **rest,
+        } if not rest and all(isinstance(d, str) for d in sd):
+            digests = cast(list[str], sd)
+        case _:
+            raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
+    if digests != sorted(set(digests)):
+        raise MalformedInput("an entry whose digests are not sorted and distinct")
+    if missing := [name for name in REQUIRED if name not in attributes]:
+        raise MalformedInput("an entry whose event lacks attributes", got=", ".join(missing))
+    for name, value in attributes.items():
+        if problem := _attribute_problem(name, value):
+            raise MalformedInput(f"an entry with a malformed attribute {name[:60]!r}", expected=problem)
+    return Entry(
+        origin=parse_origin(log),
+        attributes=cast(dict[str, str], attributes),
+        sd=tuple(digests),
+        visible=cast(Object, visible),
+        party=parse_party_id(party),
+        received=parse_time(received),
+    )
+
+
+def same_content(event: Event, entry: Entry, disclosures: Sequence[Disclosure]) -> bool:
+    """Whether `event` is the event that `entry` commits to (I3).
+
+    Compared through the disclosures, since nothing else in the store knows the content. Members whose disclosures
+    were erased cannot be compared; then the rest, and the number of members, decide.
+    """
+    if dict(event.attributes) != dict(entry.attributes):
+        return False
+    hidden = {name: value for name, value in event.data.items() if name not in entry.visible}
+    if len(hidden) != len(entry.sd) or len(hidden) + len(entry.visible) != len(event.data):
+        return False
+    known = {**entry.visible, **{d.name: d.value for d in disclosures}}
+    return all(name in event.data and _same(event.data[name], value) for name, value in known.items())
+
+
+def _same(left: Value, right: Value) -> bool:
+    # Python holds 1 == True == 1.0; canonical bytes tell true from 1 and take 1.0 for 1, as JSON does.
+    return canonical.encode(left) == canonical.encode(right)

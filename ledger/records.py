@@ -1,0 +1,254 @@
+"""What the store keeps, as values. Times are Unix milliseconds unless a name says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ledger.anchor import ContractRef
+from ledger.batch import BatchHeader
+from ledger.entry import Phase
+from ledger.types import BatchNo, Digest, Origin, PartyId, Position
+
+
+class Role(StrEnum):
+    """What a party does (shared vocabulary of the party register)."""
+
+    PLATFORM = "platform"
+    STREAMER = "streamer"
+    MCN = "mcn"
+    CDN = "cdn"
+    PAYMENT = "payment"
+    PLUGIN_DEVELOPER = "plugin-developer"
+    RECIPIENT = "recipient"
+    AUDITOR = "auditor"
+    CERTIFIER = "certifier"
+    REGULATOR = "regulator"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """An organisation. `country` is ISO 3166-1 alpha-2."""
+
+    id: PartyId
+    name: str
+    role: Role
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log as it was created. `verifier_key` is the text of the key that signs its notes (`ledger.note`)."""
+
+    origin: Origin
+    party: PartyId
+    verifier_key: str
+    contract: ContractRef
+    created: int
+
+
+class Scope(StrEnum):
+    """What an API key allows on its log."""
+
+    PUSH = "push"
+    READ = "read"
+    """Entries, proofs and lists, without the disclosed members."""
+    DISCLOSE = "disclose"
+    """The disclosed members too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A bearer key, bound to a party and a log. `secret_hash` is SHA-256 of its 256-bit random secret."""
+
+    id: str
+    secret_hash: Digest
+    party: PartyId
+    origin: Origin
+    scopes: frozenset[Scope]
+    created: int
+    revoked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An event as it stands in the log for ever, with the disclosures that have not been erased.
+
+    `entry` are the committed bytes and `leaf` their leaf hash; `disclosures` are base64url texts (`ledger.disclosure`).
+    The other members repeat what the entry says, to find it by.
+    """
+
+    position: Position
+    leaf: Digest
+    entry: bytes
+    disclosures: tuple[str, ...]
+    key: Digest
+    type: str
+    phase: Phase
+    subject: str
+    time: int
+    party: PartyId
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """A receipt as it was given: covers positions `first` to `first + count − 1`. `note` is the signed text."""
+
+    first: Position
+    count: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictAttempt:
+    """A refused attempt to push other content under a known `(source, id)` (I3), kept like an entry."""
+
+    position: Position
+    """Of the event that stands."""
+    entry: bytes
+    disclosures: tuple[str, ...]
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """Where a log stands: `size` events, of which the first `sealed` are in the first `batches` batches.
+
+    `last_received` is the newest event's (0 in an empty log); `last_closed` the newest batch's, in Unix seconds.
+    """
+
+    size: Position
+    last_received: int
+    batches: BatchNo
+    sealed: Position
+    last_closed: int
+
+
+class AnchorState(StrEnum):
+    """sealed (no anchoring yet) → intended → sent → mined → final; mined or final → reorged; any → failed.
+
+    After `reorged` or `failed` the same batches are intended again, as a further attempt.
+    """
+
+    INTENDED = "intended"
+    SENT = "sent"
+    MINED = "mined"
+    FINAL = "final"
+    REORGED = "reorged"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this attempt can no longer anchor its batches."""
+        return self in (AnchorState.REORGED, AnchorState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchoring:
+    """One attempt to anchor batches `first` to `first + count − 1` with one transaction.
+
+    `raw_tx` is the signed transaction, kept before it is sent. `block_number` and `block_hash` are set once mined.
+    """
+
+    first: BatchNo
+    count: int
+    attempt: int
+    state: AnchorState
+    tx_hash: Digest
+    raw_tx: bytes
+    updated: int
+    block_number: int | None = None
+    block_hash: Digest | None = None
+
+    @property
+    def end(self) -> BatchNo:
+        """First batch after these."""
+        return BatchNo(self.first + self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A signed checkpoint over the first `size` batches."""
+
+    size: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None means any. Times are Unix milliseconds, `until` excluded."""
+
+    type: str | None = None
+    phase: Phase | None = None
+    subject: str | None = None
+    party: PartyId | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRecord:
+    """One access, as the auditor reads it; None where a member is not disclosed or was not given."""
+
+    position: Position
+    phase: Phase
+    time: int
+    subject: str
+    principal: str | None
+    action: str | None
+    resource: str | None
+    outcome: str | None
+    country: str | None
+    source_address: str | None
+    tls_version: str | None
+    bytes: int | None
+    source_system: str | None
+    completeness: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """One permission snapshot. `grants` is the canonical JSON of the grants, or None if not disclosed."""
+
+    position: Position
+    phase: Phase
+    time: int
+    subject: str
+    resource: str | None
+    public: bool | None
+    external_principals: tuple[str, ...]
+    grants: str | None
+    source_system: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFilter:
+    """Which rows of a projection to list: equal values by column name, and a span of time (`until` excluded)."""
+
+    equal: Mapping[str, str | bool]
+    since: int | None = None
+    until: int | None = None
+
+
+ACCESS_FILTERS = (
+    "phase",
+    "subject",
+    "principal",
+    "action",
+    "resource",
+    "outcome",
+    "country",
+    "source_system",
+)
+SNAPSHOT_FILTERS = ("phase", "subject", "resource", "public", "source_system")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBatch:
+    """A batch with what is known of its anchoring: the newest attempt, or None."""
+
+    header: BatchHeader
+    anchoring: Anchoring | None

@@ -1,0 +1,188 @@
+"""The small words of the ledger: digests, origins, positions, times.
+
+Bytes inside, text at the edge: a `Digest` is 32 bytes and knows it; hexadecimal and base64 are only its clothes in
+JSON and on the chain.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import NewType, Self
+
+from ledger.errors import MalformedInput
+
+LogId = NewType("LogId", bytes)
+"""SHA-256 of the origin: what the contract calls a log (32 bytes)."""
+
+BatchNo = NewType("BatchNo", int)
+"""Number of a batch in its log, from 0, without gaps."""
+
+Position = NewType("Position", int)
+"""Place of an event in its log, from 0, without gaps."""
+
+PartyId = NewType("PartyId", str)
+"""Opaque name of an organisation, such as `acme`; never a person's name."""
+
+MAX_INTEGER = 2**53 - 1
+"""Largest integer that every JSON implementation holds exactly (RFC 7493 §2.2)."""
+
+
+class Digest(bytes):
+    """A SHA-256 digest: exactly 32 bytes.
+
+    >>> Digest.of(b"").hex()[:8]
+    'e3b0c442'
+    """
+
+    __slots__ = ()
+    SIZE = 32
+
+    def __new__(cls, value: bytes) -> Self:
+        if len(value) != cls.SIZE:
+            raise MalformedInput(
+                "a digest has a wrong length", expected="32 bytes", got=f"{len(value)} bytes"
+            )
+        return super().__new__(cls, value)
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """SHA-256 of `data` (FIPS 180-4)."""
+        return cls(hashlib.sha256(data).digest())
+
+    @classmethod
+    def from_base64(cls, text: str) -> Self:
+        """Parse standard, padded base64 (RFC 4648 §4), strictly."""
+        return cls(from_base64(text))
+
+    @classmethod
+    def from_hex(cls, text: str) -> Self:
+        """Parse `0x`-prefixed or bare hexadecimal of exactly 32 bytes."""
+        return cls(from_hex(text))
+
+    @property
+    def base64(self) -> str:
+        """Standard, padded base64 (RFC 4648 §4)."""
+        return to_base64(self)
+
+    @property
+    def hex0x(self) -> str:
+        """Hexadecimal with `0x`, as Ethereum tools print it."""
+        return "0x" + self.hex()
+
+    def __repr__(self) -> str:
+        return f"Digest({self.base64})"
+
+    def __str__(self) -> str:
+        return self.base64
+
+
+Origin = NewType("Origin", str)
+"""Name of a log: a schema-less URL prefix such as `ledger.example/acme-live` (C2SP tlog-checkpoint)."""
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ORIGIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}(?::[1-9][0-9]{{0,4}})?(?:/[a-z0-9][a-z0-9._~-]*)+")
+
+
+def parse_origin(text: str) -> Origin:
+    """Accept a host with at least one dot, an optional port, and at least one path segment, in lower case.
+
+    The dot keeps an origin apart from the first line of every other signed text of the ledger, such as
+    `transfer-ledger/receipt/v1`, so that a signature over one can never pass for another.
+    """
+    if len(text) > 255 or not _ORIGIN.fullmatch(text):
+        raise MalformedInput(
+            "not the name of a log",
+            expected="a schema-less URL prefix in lower case, e.g. ledger.example/acme-live",
+            got=repr(text[:300]),
+        )
+    return Origin(text)
+
+
+def log_id(origin: Origin) -> LogId:
+    """SHA-256 of the origin's UTF-8 bytes: the log's name on the chain."""
+    return LogId(hashlib.sha256(origin.encode()).digest())
+
+
+_PARTY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def parse_party_id(text: str) -> PartyId:
+    """Accept 1 to 63 of `a-z 0-9 . _ -`, starting with a letter or digit."""
+    if not _PARTY.fullmatch(text):
+        raise MalformedInput(
+            "not the id of a party", expected="1 to 63 of a-z 0-9 . _ -, e.g. acme", got=repr(text[:100])
+        )
+    return PartyId(text)
+
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})Z")
+
+
+def format_time(millis: int) -> str:
+    """RFC 3339 in UTC with exactly three decimals: the one form the ledger writes.
+
+    `millis` is Unix time in milliseconds.
+
+    >>> format_time(1_795_449_602_123)
+    '2026-11-23T16:00:02.123Z'
+    """
+    seconds, rest = divmod(millis, 1000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:03d}Z"
+
+
+def parse_time(text: str) -> int:
+    """Unix milliseconds of a time in exactly the form that `format_time` writes."""
+    match = _TIME.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        seconds = int(datetime.fromisoformat(match[1] + "+00:00").timestamp())
+    except ValueError:
+        raise MalformedInput(
+            "not a time in the ledger's form", expected="2026-01-31T23:59:59.123Z", got=repr(text[:60])
+        ) from None
+    return seconds * 1000 + int(match[2])
+
+
+def to_base64(data: bytes) -> str:
+    """Standard, padded base64 (RFC 4648 §4)."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_base64(text: str) -> bytes:
+    """Parse standard base64 strictly: accepted only if encoding the bytes gives the same text again."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = None
+    if data is None or to_base64(data) != text:
+        raise MalformedInput("not base64", expected="standard padded base64", got=repr(text[:80]))
+    return data
+
+
+def to_base64url(data: bytes) -> str:
+    """URL-safe base64 without padding (RFC 4648 §5), as JOSE and SD-JWT use it."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes:
+    """Parse unpadded URL-safe base64 strictly."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        data = None
+    if data is None or to_base64url(data) != text:
+        raise MalformedInput("not base64url", expected="URL-safe base64 without padding", got=repr(text[:80]))
+    return data
+
+
+def from_hex(text: str) -> bytes:
+    """Parse hexadecimal, with or without `0x`, in lower or upper case."""
+    digits = text[2:] if text.startswith("0x") else text
+    if len(digits) % 2 or not re.fullmatch(r"[0-9a-fA-F]*", digits):
+        raise MalformedInput("not hexadecimal", expected="pairs of 0-9 a-f", got=repr(text[:80]))
+    return bytes.fromhex(digits)
