@@ -9,7 +9,8 @@
     │   ├── TooLarge                over a stated limit
     │   ├── NotFound                no such log, position, batch, party or key
     │   ├── AlreadyExists           a log, party or key of that name is there, and differs
-    │   └── Conflict                same (source, id), other content (I3)
+    │   ├── Conflict                same (source, id), other content (I3)
+    │   └── Pending                 accepted, but not in an anchored batch yet
     ├── AccessError                                                                  HTTP 401/403, exit 2
     │   ├── Unauthenticated         no key, or an unknown or withdrawn one
     │   └── Forbidden               a key that does not reach this far
@@ -96,6 +97,12 @@ class Conflict(InputError):
     """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands."""
 
     advice_default = "An event is never changed: push the correction under a new id."
+
+
+class Pending(InputError):
+    """The event is accepted and will be in a batch, but no anchored batch holds it yet."""
+
+    advice_default = "Ask again after the batch is sealed and anchored; the receipt says by when."
 
 
 class AccessError(LedgerError):

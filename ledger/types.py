@@ -182,7 +182,7 @@ def from_base64url(text: str) -> bytes:
 
 def from_hex(text: str) -> bytes:
     """Parse hexadecimal, with or without `0x`, in lower or upper case."""
-    digits = text[2:] if text.startswith("0x") else text
+    digits = text.removeprefix("0x")
     if len(digits) % 2 or not re.fullmatch(r"[0-9a-fA-F]*", digits):
         raise MalformedInput("not hexadecimal", expected="pairs of 0-9 a-f", got=repr(text[:80]))
     return bytes.fromhex(digits)
