@@ -4,7 +4,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root" || exit
 # The environment of scripts/setup comes first: its console scripts, and node where it brought its own.
-export PATH="$root/.venv/bin:$PATH"
+[[ $PATH == "$root/.venv/bin:"* ]] || export PATH="$root/.venv/bin:$PATH"
 unset VIRTUAL_ENV PYTHONHOME
 mkdir -p .cache
 
