@@ -49,15 +49,18 @@ def main(arguments: list[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     try:
         texts = {ARTIFACTS / f"{name}.json": to_text(made) for name, made in compile_all().items()}
-    except (ToolMissing, solcx.exceptions.SolcError) as error:
-        print(error.message, file=sys.stderr)  # a SolcError's own text repeats the compiler's input and output
+    except ToolMissing as error:
+        print(error, file=sys.stderr)
+        return 1
+    except solcx.exceptions.SolcError as error:
+        print(error.message, file=sys.stderr)  # its whole text repeats the compiler's input and output
         return 1
     if check:
         return report_differences(texts)
     ARTIFACTS.mkdir(exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, "utf-8")
-        print(f"wrote {path.relative_to(HERE.parent)}")
+        print(f"wrote {path}")
     return 0
 
 

@@ -62,7 +62,10 @@ def node() -> Path:
 
 
 def _from_environment(variable: str, command: str) -> list[str]:
-    program, *arguments = shlex.split(command)
+    try:
+        program, *arguments = shlex.split(command)
+    except ValueError:  # nothing but spaces, or an open quote
+        program, arguments = "", []
     found = shutil.which(program)
     if found is None:
         raise ToolMissing(
