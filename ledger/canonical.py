@@ -1,7 +1,8 @@
 """JSON that has one spelling: strict reading of I-JSON (RFC 7493) and canonical writing (RFC 8785).
 
 Reading refuses what two parsers could understand differently: duplicate names, NaN and infinities, integers outside
-±(2^53−1), lone surrogates, invalid UTF-8, a byte order mark, text after the value, and nesting deeper than 64.
+±(2^53−1), lone surrogates, invalid UTF-8, a byte order mark, text after the value, and arrays and objects nested deeper
+than 64. Writing refuses the same, so what was written can be read.
 
     >>> encode(parse(b'{"b": 1.0, "a": [1E2, "\\u20ac"]}')).decode()
     '{"a":[100,"€"],"b":1}'
@@ -75,8 +76,9 @@ def encode(value: Value) -> bytes:
         MalformedInput: for a value that I-JSON cannot hold.
     """
     try:
-        if _is_plain(value):
+        if _is_plain(value, 0):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        _check(value, 0)
         return rfc8785.dumps(value)
     except (
         orjson.JSONEncodeError,
@@ -98,28 +100,39 @@ def parse_canonical(data: bytes) -> Object:
     return value
 
 
-def _is_plain(value: Value) -> bool:
+def _is_plain(value: Value, depth: int) -> bool:
     if isinstance(value, dict):
-        return all(_ASCII.fullmatch(name) and _is_plain(member) for name, member in value.items())
+        _check_depth(depth)
+        return all(_ASCII.fullmatch(name) and _is_plain(member, depth + 1) for name, member in value.items())
     if isinstance(value, list):
-        return all(map(_is_plain, value))
+        _check_depth(depth)
+        return all(_is_plain(member, depth + 1) for member in value)
     if isinstance(value, int):
         return -MAX_INTEGER <= value <= MAX_INTEGER
     return value is None or isinstance(value, str)
 
 
 def _check(value: Value, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise _too_deep()
     if isinstance(value, str):
         _check_text(value)
+    elif isinstance(value, int):
+        _check_integer(value)
+    elif isinstance(value, float):
+        _check_float(value)
     elif isinstance(value, dict):
+        _check_depth(depth)
         for name, member in value.items():
             _check_text(name)
             _check(member, depth + 1)
     elif isinstance(value, list):
+        _check_depth(depth)
         for member in value:
             _check(member, depth + 1)
+
+
+def _check_depth(depth: int) -> None:
+    if depth == MAX_DEPTH:
+        raise _too_deep()
 
 
 def _check_text(text: str) -> None:
@@ -143,24 +156,24 @@ def _members(pairs: list[tuple[str, Value]]) -> Object:
 
 def _integer(text: str) -> int:
     # The length is looked at first: reading a number of a million digits takes quadratic time.
-    if len(text) > 17 or abs(number := int(text)) > MAX_INTEGER:
-        raise MalformedInput(
-            "an integer out of range",
-            expected="±(2^53−1)",
-            got=text[:40],
-            advice="Send large numbers as strings.",
-        )
+    number = int(text) if len(text) <= 17 else MAX_INTEGER + 1
+    _check_integer(number)
     return number
 
 
-def _float(text: str) -> float:
-    number = float(text)
+def _check_integer(number: int) -> None:
+    if abs(number) > MAX_INTEGER:
+        raise MalformedInput(
+            "an integer out of range", expected="±(2^53−1)", advice="Send large numbers as strings."
+        )
+
+
+def _check_float(number: float) -> None:
     if not math.isfinite(number):
-        raise MalformedInput("a number out of range", expected="a finite double", got=text[:40])
+        raise MalformedInput("a number out of range", expected="a finite double", got=number)
     if MAX_INTEGER < abs(number) < 1e21:
         # RFC 8785 would write it as an integer that reading refuses: the canonical form must be readable.
-        raise MalformedInput("a number that only an integer out of range can spell", got=text[:40])
-    return number
+        raise MalformedInput("a number that only an integer out of range can spell", got=number)
 
 
 def _constant(text: str) -> Value:
@@ -168,5 +181,5 @@ def _constant(text: str) -> Value:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_constant
+    object_pairs_hook=_members, parse_int=_integer, parse_float=float, parse_constant=_constant
 )

@@ -96,12 +96,12 @@ def check_disclosures(
     for disclosure in shown:
         if disclosure.digest not in open_digests:
             raise DisclosureRefuted(
-                f"the entry does not commit to the shown member {disclosure.name!r}",
+                f"the entry does not commit to the shown member {disclosure.name[:80]!r}",
                 step="disclosures",
                 expected="a digest that stands in `_sd`, each used once",
                 got=disclosure.digest,
             )
         if disclosure.name in names:
-            raise DisclosureRefuted(f"the member {disclosure.name!r} is shown twice", step="disclosures")
+            raise DisclosureRefuted(f"the member {disclosure.name[:80]!r} is shown twice", step="disclosures")
         open_digests.remove(disclosure.digest)
         names.add(disclosure.name)

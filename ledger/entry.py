@@ -43,7 +43,12 @@ class Phase(StrEnum):
 
 
 _TOKEN = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_RFC3339 = re.compile(
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR_MINUTE}:[0-5][0-9](?:\.[0-9]{{1,9}})?(?:Z|[+-]{_HOUR_MINUTE})"
+)
+_DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+"""The base64url of 32 bytes: the last character holds four bits and two zeros."""
 
 _ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
     "specversion": (re.compile(r"1\.0"), "1.0"),
@@ -238,17 +243,21 @@ def parse_entry(data: bytes) -> Entry:
     """
     match canonical.parse_canonical(data):
         case {
-            "v": 1,
+            "v": int(version),
             "log": str(log),
             "event": dict(attributes),
             "data": {"_sd": list(sd), "_sd_alg": "sha-256", **visible},
             "party": str(party),
             "received": str(received),
             **rest,
-        } if not rest and all(isinstance(d, str) for d in sd):
-            digests = cast(list[str], sd)
+        } if not rest and version is not True and version == VERSION and RESERVED.isdisjoint(visible):
+            digests = [d for d in sd if isinstance(d, str) and _DIGEST.fullmatch(d)]
         case _:
             raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
+    if len(digests) != len(sd):
+        raise MalformedInput(
+            "an entry with something else among its digests", expected="base64url of 32 bytes"
+        )
     if digests != sorted(set(digests)):
         raise MalformedInput("an entry whose digests are not sorted and distinct")
     if missing := [name for name in REQUIRED if name not in attributes]:

@@ -260,6 +260,8 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, path
         raise ConsistencyRefuted(
             "sizes out of order", step="consistency", expected="0 ≤ old ≤ new", got=f"{old}, {new}"
         )
+    if new == 0 and new_root != EMPTY_ROOT:
+        raise _other_root("new", EMPTY_ROOT, new_root)
     if old in (0, new):
         expected = EMPTY_ROOT if old == 0 else new_root
         if path:

@@ -33,7 +33,8 @@ MAX_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
 _ED25519 = b"\x01"
-_NAME = re.compile(r"[^\s+\x00-\x1f]+")
+_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 _SIGNATURE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
 
@@ -124,7 +125,7 @@ def parse_note(note: str) -> Note:
     text += "\n"
     if not blank or not tail.endswith("\n"):
         raise MalformedInput("not a signed note", expected="text, a blank line, signature lines")
-    _check_text(text)
+    _check_text(note)
     lines = tail.removesuffix("\n").split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise MalformedInput("too many signatures", expected=f"at most {MAX_SIGNATURES}", got=len(lines))
@@ -159,7 +160,7 @@ def open_note(note: str, key: VerifierKey) -> str:
 
 
 def _check_text(text: str) -> None:
-    if not text.endswith("\n") or any(c < " " and c != "\n" for c in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise MalformedInput("not the text of a note", expected="lines of printable characters, each ended")
 
 

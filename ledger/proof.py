@@ -136,7 +136,7 @@ def parse_proof(data: bytes) -> Proof:
             "unauthenticated": dict(unauthenticated),
             **more,
         } if not (more or more_batch or more_log) and not _any_bool(batch_index, log_index):
-            parse_note(checkpoint)
+            Checkpoint.parse(parse_note(checkpoint).text)
             return Proof(
                 entry=entry.encode(),
                 disclosures=tuple(parse_disclosure(_text(d, "disclosures")) for d in disclosures),

@@ -29,7 +29,7 @@ from ledger.types import Digest, Origin, Position, format_time, parse_origin, pa
 HEADLINE = "transfer-ledger/receipt/v1"
 
 _FORM = re.compile(
-    HEADLINE + r"\n([^\n]+)\nfirst (0|[1-9]\d{0,17})\ncount ([1-9]\d{0,9})\nroot ([^\n]+)\n"
+    HEADLINE + r"\n([^\n]+)\nfirst (0|[1-9][0-9]{0,17})\ncount ([1-9][0-9]{0,9})\nroot ([^\n]+)\n"
     r"received ([^\n]+)\ninclude-by ([^\n]+)\n"
 )
 

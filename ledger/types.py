@@ -119,19 +119,23 @@ def parse_party_id(text: str) -> PartyId:
     return PartyId(text)
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})Z")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.([0-9]{3})Z")
 
 
 def format_time(millis: int) -> str:
     """RFC 3339 in UTC with exactly three decimals: the one form the ledger writes.
 
-    `millis` is Unix time in milliseconds.
+    `millis` is Unix time in milliseconds. Raises MalformedInput outside the years 1 to 9999.
 
     >>> format_time(1_795_449_602_123)
     '2026-11-23T16:00:02.123Z'
     """
     seconds, rest = divmod(millis, 1000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:03d}Z"
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000, tzinfo=None)
+    except (ValueError, OverflowError, OSError):
+        raise MalformedInput("a time out of range", expected="a time in the years 1 to 9999") from None
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_time(text: str) -> int:
