@@ -1,0 +1,355 @@
+"""Verify an evidence package offline, and against the contract through the verifier's own node.
+
+1. `form`         a ZIP of exactly the five members, none larger than its manifest says
+2. `signature`    the manifest is signed by the trusted log key, and is of that key's log
+3. `files`        every member has the size and SHA-256 that the manifest says
+4. `checkpoint`   the checkpoint is signed by the same key
+5. `log`          the headers are of this log, numbered and tiling without gap, and give the checkpoint's root
+6. `batches`      the entries stand at consecutive positions, and rebuild every batch root of the package
+7. `entries`      each entry is in canonical form, of this log, and received no earlier than the one before
+8. `disclosures`  each disclosure opens one digest of its entry
+9. `period`       the package reaches over both ends of the period: nothing received in it can be missing
+10. `anchors`     every batch has an anchor of one contract
+11. `chain`       that contract, read through the verifier's own node, holds every header under the checkpoint
+
+`check_package` is steps 1–10, `check_package_on_chain` step 11.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, cast
+
+from ledger import canonical
+from ledger.anchor import Anchor, check_anchored
+from ledger.batch import BatchHeader
+from ledger.canonical import Object
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.entry import Entry, parse_entry
+from ledger.errors import AnchorRefuted, InputError, MalformedInput, PackageRefuted
+from ledger.evidence.manifest import (
+    ANCHORS,
+    CHECKPOINT,
+    ENTRIES,
+    FILES,
+    HEADERS,
+    MANIFEST,
+    FileDigest,
+    Manifest,
+)
+from ledger.merkle import leaf_hash, tree_root
+from ledger.note import VerifierKey, open_note
+from ledger.ports import Chain
+from ledger.proof import parse_anchor
+from ledger.types import from_base64, log_id
+
+_MAX_NOTE = 1_000_000
+_MAX_LINE = 16 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageReport:
+    """What a package was shown to hold.
+
+    `open_end` is True if the period reaches past the last anchored batch, so that later events may still belong to it.
+    `first_received` and `last_received` are Unix milliseconds, of the events within the period.
+    """
+
+    manifest: Manifest
+    checkpoint: Checkpoint
+    headers: tuple[BatchHeader, ...]
+    anchors: tuple[Anchor, ...]
+    events_in_period: int
+    disclosed_members: int
+    withheld_members: int
+    by_phase: dict[str, int]
+    by_type: dict[str, int]
+    open_end: bool
+    first_received: int | None
+    last_received: int | None
+
+
+def check_package(
+    file: IO[bytes], key: VerifierKey, progress: Progress = lambda done, total: None
+) -> PackageReport:
+    """Steps 1–10. `file` is the package, seekable; `key` comes from a source other than the package.
+
+    Raises:
+        MalformedInput: not a package at all (step `form`).
+        VerificationError: `step` names the check that failed.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _Check(archive, key, progress).run()
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        EOFError,
+        RuntimeError,
+        UnicodeError,
+    ) as error:
+        raise MalformedInput(
+            "not an evidence package", expected="an intact ZIP file", got=str(error)[:120]
+        ) from None
+
+
+def check_package_on_chain(
+    report: PackageReport, chain: Chain, progress: Progress = lambda done, total: None
+) -> None:
+    """Step 11: every header under the checkpoint, and the checkpoint itself, against the contract.
+
+    Raises:
+        AnchorRefuted: the contract holds something else.
+        ChainUnavailable: the node does not answer; nothing is said about the package.
+    """
+    name = log_id(report.checkpoint.origin)
+    for anchor in report.anchors:
+        named = anchor.contract
+        if (named.chain_id, named.address.lower()) != (
+            chain.contract.chain_id,
+            chain.contract.address.lower(),
+        ):
+            raise AnchorRefuted(
+                "the package names another contract", step="chain", expected=chain.contract, got=named
+            )
+    size = chain.size_of(name)
+    if size is None or size.batches < report.checkpoint.size:
+        raise AnchorRefuted(
+            "the contract holds fewer batches than the checkpoint",
+            step="chain",
+            expected=f"at least {report.checkpoint.size}",
+            got="no such log" if size is None else size.batches,
+        )
+    if size.batches == report.checkpoint.size and (root := chain.root_of(name)) != report.checkpoint.root:
+        raise AnchorRefuted(
+            "the contract has another root", step="chain", expected=root, got=report.checkpoint.root
+        )
+    for header in report.headers:
+        check_anchored(header, chain.batch_of(name, header.batch_no))
+        progress(header.batch_no + 1, len(report.headers))
+    first = report.manifest.first_batch
+    for number, anchor in enumerate(report.anchors, first):
+        if chain.anchored_in(anchor.tx_hash, name, report.headers[number].batch_no) != anchor:
+            raise AnchorRefuted(f"batch {number} was not anchored where the package says", step="chain")
+
+
+class _Check:
+    def __init__(self, archive: zipfile.ZipFile, key: VerifierKey, progress: Progress) -> None:
+        self.archive = archive
+        self.key = key
+        self.progress = progress
+
+    def run(self) -> PackageReport:
+        names = [info.filename for info in self.archive.infolist()]
+        if sorted(names) != sorted((*FILES, MANIFEST)):
+            raise MalformedInput(
+                "not an evidence package", expected=f"{[*FILES, MANIFEST]}", got=str(names[:10])
+            )
+        manifest = self._manifest()
+        self._files(manifest)
+        checkpoint = open_checkpoint(self._small(CHECKPOINT), self.key)
+        headers = self._headers(checkpoint)
+        inside = headers[manifest.first_batch : manifest.first_batch + manifest.batches]
+        if not inside or len(inside) != manifest.batches or inside[0].first_leaf != manifest.first_event:
+            raise PackageRefuted("the manifest's batches are not under the checkpoint", step="batches")
+        tally = self._entries(manifest, inside)
+        tally.check_period(manifest, last_under_checkpoint=inside[-1] == headers[-1])
+        return PackageReport(
+            manifest=manifest,
+            checkpoint=checkpoint,
+            headers=tuple(headers),
+            anchors=self._anchors(manifest),
+            events_in_period=sum(tally.by_phase.values()),
+            disclosed_members=tally.disclosed,
+            withheld_members=tally.withheld,
+            by_phase=dict(sorted(tally.by_phase.items())),
+            by_type=dict(sorted(tally.by_type.items())),
+            open_end=tally.last < manifest.until,
+            first_received=tally.first_inside,
+            last_received=tally.last_inside,
+        )
+
+    def _manifest(self) -> Manifest:
+        text = open_note(self._small(MANIFEST), self.key)
+        try:
+            manifest = Manifest.parse(text)
+        except MalformedInput as error:
+            raise PackageRefuted(
+                error.message, step="signature", expected=error.expected, got=error.got
+            ) from None
+        if manifest.origin != self.key.name:
+            raise PackageRefuted(
+                "a package of another log", step="signature", expected=self.key.name, got=manifest.origin
+            )
+        return manifest
+
+    def _files(self, manifest: Manifest) -> None:
+        for file in manifest.files:
+            size, digest = self._digest(file)
+            if (size, digest) != (file.size, file.digest):
+                raise PackageRefuted(
+                    f"{file.name} is not what the manifest says",
+                    step="files",
+                    expected=f"{file.size} bytes, {file.digest}",
+                    got=f"{size} bytes, {digest}",
+                )
+
+    def _digest(self, file: FileDigest) -> tuple[int, Digest]:
+        """Size and SHA-256 of a member, unpacking no more than the manifest allows: a package cannot be a bomb."""
+        hasher, size = hashlib.sha256(), 0
+        try:
+            with self.archive.open(file.name) as member:
+                while size <= file.size and (chunk := member.read(min(_CHUNK, file.size - size + 1))):
+                    hasher.update(chunk)
+                    size += len(chunk)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise PackageRefuted(f"{file.name} is damaged", step="files", got=str(error)[:120]) from None
+        return size, Digest(hasher.digest())
+
+    def _headers(self, checkpoint: Checkpoint) -> list[BatchHeader]:
+        headers: list[BatchHeader] = []
+        for value in self._lines(HEADERS):
+            header = BatchHeader.parse(from_base64(_string(value, "header")))
+            expected = (log_id(checkpoint.origin), len(headers), headers[-1].end if headers else 0)
+            if (header.log_id, header.batch_no, header.first_leaf) != expected:
+                raise PackageRefuted(f"header {len(headers)} does not follow the one before", step="log")
+            headers.append(header)
+        root = tree_root([header.leaf for header in headers])
+        if (len(headers), root) != (checkpoint.size, checkpoint.root):
+            raise PackageRefuted(
+                "the headers do not give the checkpoint", step="log", expected=checkpoint.root, got=root
+            )
+        return headers
+
+    def _entries(self, manifest: Manifest, headers: Sequence[BatchHeader]) -> _Tally:
+        tally = _Tally(manifest)
+        lines = self._lines(ENTRIES)
+        position = manifest.first_event
+        for header in headers:
+            leaves = []
+            for _ in range(header.leaf_count):
+                value = next(lines, None)
+                if value is None or value.get("position") != position:
+                    raise PackageRefuted(
+                        "an entry is missing or out of order", step="batches", expected=position
+                    )
+                entry = _string(value, "entry").encode()
+                leaves.append(leaf_hash(entry))
+                tally.add(entry, value)
+                position = type(position)(position + 1)
+                self.progress(position - manifest.first_event, manifest.events)
+            if (root := tree_root(leaves)) != header.root:
+                raise PackageRefuted(
+                    f"the entries do not rebuild batch {header.batch_no}",
+                    step="batches",
+                    expected=header.root,
+                    got=root,
+                )
+        if next(lines, None) is not None or position - manifest.first_event != manifest.events:
+            raise PackageRefuted(
+                "more entries than the batches hold", step="batches", expected=manifest.events
+            )
+        return tally
+
+    def _anchors(self, manifest: Manifest) -> tuple[Anchor, ...]:
+        anchors = []
+        for number, value in enumerate(self._lines(ANCHORS), manifest.first_batch):
+            if value.get("batch_no") != number:
+                raise PackageRefuted("an anchor is missing or out of order", step="anchors", expected=number)
+            anchors.append(parse_anchor(value.get("anchor")))
+        if len(anchors) != manifest.batches or len({anchor.contract for anchor in anchors}) > 1:
+            raise PackageRefuted(
+                "not one anchor a batch, of one contract",
+                step="anchors",
+                expected=manifest.batches,
+                got=len(anchors),
+            )
+        return tuple(anchors)
+
+    def _small(self, name: str) -> str:
+        with self.archive.open(name) as member:
+            data = member.read(_MAX_NOTE + 1)
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            raise MalformedInput(f"{name} is not UTF-8") from None
+
+    def _lines(self, name: str) -> Iterator[Object]:
+        with self.archive.open(name) as member:
+            while line := member.readline(_MAX_LINE):
+                yield canonical.parse_object(line)
+
+
+class _Tally:
+    """Checks entries one after the other and counts them."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.by_phase: Counter[str] = Counter()
+        self.by_type: Counter[str] = Counter()
+        self.disclosed = self.withheld = 0
+        self.first = self.last = -1
+        self.first_inside: int | None = None
+        self.last_inside: int | None = None
+
+    def add(self, data: bytes, value: Object) -> None:
+        entry = _read_entry(data, self.manifest)
+        if entry.received < self.last:
+            raise PackageRefuted(
+                "an entry was received before the one before it", step="entries", got=value["position"]
+            )
+        self.first = entry.received if self.first < 0 else self.first
+        self.last = entry.received
+        shown = [parse_disclosure(text) for text in _strings(value, "disclosures")]
+        check_disclosures(shown, entry.sd, entry.visible)
+        if self.manifest.since <= entry.received < self.manifest.until:
+            self.by_phase[entry.attributes["phase"]] += 1
+            self.by_type[entry.attributes["type"]] += 1
+            self.disclosed += len(shown)
+            self.withheld += len(entry.sd) - len(shown)
+            self.first_inside = entry.received if self.first_inside is None else self.first_inside
+            self.last_inside = entry.received
+
+    def check_period(self, manifest: Manifest, *, last_under_checkpoint: bool) -> None:
+        """Receipt never runs backwards, so an entry before and one after the period fence it in."""
+        if manifest.first_batch > 0 and self.first >= manifest.since:
+            raise PackageRefuted(
+                "the package does not reach back over the start of its period", step="period"
+            )
+        if not last_under_checkpoint and self.last < manifest.until:
+            raise PackageRefuted("the package does not reach over the end of its period", step="period")
+
+
+def _read_entry(data: bytes, manifest: Manifest) -> Entry:
+    try:
+        entry = parse_entry(data)
+    except InputError as error:
+        raise PackageRefuted(f"an entry is out of form: {error.message}", step="entries") from None
+    if entry.origin != manifest.origin:
+        raise PackageRefuted(
+            "an entry of another log", step="entries", expected=manifest.origin, got=entry.origin
+        )
+    return entry
+
+
+def _string(value: Object, name: str) -> str:
+    if not isinstance(text := value.get(name), str):
+        raise MalformedInput(f"a line without {name!r}", expected="a string")
+    return text
+
+
+def _strings(value: Object, name: str) -> list[str]:
+    texts = value.get(name)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise MalformedInput(f"a line without {name!r}", expected="a list of strings")
+    return cast(list[str], texts)
