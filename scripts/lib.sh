@@ -33,7 +33,7 @@ step() {
     printf 'done (%s s)\n' $((SECONDS - start))
   else
     printf 'FAILED\n' >&2
-    tail -n 20 "$log" | sed 's/^/    /' >&2
+    tail -n 20 "$log" | cut -c 1-200 | sed 's/^/    /' >&2
     return 1
   fi
 }
