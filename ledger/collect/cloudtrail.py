@@ -1,0 +1,205 @@
+"""AWS CloudTrail: each record is one access.
+
+Field names are those of the CloudTrail user guide, “CloudTrail record contents” and “userIdentity element”. Read are the
+files that CloudTrail delivers, `{"Records":[…]}`, and exports with one record on each line, compressed or not; an
+export that came through Logstash has `@timestamp` in place of `eventTime`.
+
+How a record becomes an event:
+
+- `id` is `eventID`, which AWS makes a GUID. A record without one, or with one that is not opaque, is set aside: an id
+  made up here could not tell a record from its copy, and one derived from the record's content would be a bare hash of
+  personal data, in clear for ever.
+- `source` is `/aws/cloudtrail/<recipientAccountId>/<awsRegion>`: where the trail is, not who acted.
+- `outcome` is `refused` where `errorCode` says that access control said no, or a sign-in failed; `failed` for every
+  other error (not found, throttled, invalid), so that `allowed` means done; `reason` is `errorCode`.
+- `raw_sha256` is SHA-256 over the record's canonical JSON (RFC 8785), so that it is the same whichever file or export the
+  record came from. Like every member that could be personal it goes into the entry as a salted digest only.
+- `completeness` is `best-effort`: the trail's own selectors decide what is logged at all, AWS promises neither a time of
+  delivery nor an order, and a record alone does not show which trail it passed.
+
+Request parameters and response elements stay behind: they hold session tokens and policies, and the ledger holds what
+an audit needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ledger import canonical
+from ledger.canonical import Object, Value
+from ledger.catalogue import ACCESS
+from ledger.collect.files import RawRecord, split_json
+from ledger.entry import Phase
+from ledger.errors import MalformedInput
+from ledger.types import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CloudTrail:
+    """The collector. `subject` and `phase` say to which transfer, and where on its way, the accesses belong."""
+
+    subject: str = "aws-cloudtrail"
+    phase: Phase = Phase.STORAGE
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        return (".json", ".ndjson", ".jsonl")
+
+    def records(self, file: BinaryIO) -> Iterator[RawRecord]:
+        return split_json(file, "Records")
+
+    def event(self, raw: bytes) -> Object:
+        record = canonical.parse_object(raw)
+        time = record.get("eventTime", record.get("@timestamp"))
+        if not _text(record, "eventID") or time is None:
+            raise MalformedInput("not a CloudTrail record", expected="eventID, and eventTime or @timestamp")
+        account, region = _text(record, "recipientAccountId"), _text(record, "awsRegion")
+        return {
+            "specversion": "1.0",
+            "id": record["eventID"],
+            "source": f"/aws/cloudtrail/{_segment(account)}/{_segment(region)}",
+            "type": ACCESS.name,
+            "subject": self.subject,
+            "time": time,
+            "phase": self.phase.value,
+            "data": access_data(record),
+        }
+
+
+def access_data(record: Object) -> Object:
+    """The `data` of the access that a record logs; members that it does not tell are left out."""
+    identity = _object(record, "userIdentity")
+    extra = _object(record, "additionalEventData")
+    tls = _object(record, "tlsDetails")
+    resource, resource_account = _resource(record)
+    read_only = record.get("readOnly")
+    data: Object = {
+        "principal": _principal(identity) or _text(record, "eventSource"),
+        "principal_type": _text(identity, "type"),
+        "principal_account": _text(identity, "accountId"),
+        "action": _action(record),
+        "resource": resource,
+        "resource_account": resource_account,
+        "outcome": _outcome(record),
+        "reason": _text(record, "errorCode"),
+        "source_address": _text(record, "sourceIPAddress"),
+        "tls_version": _tls_version(_text(tls, "tlsVersion")),
+        "cipher": _text(tls, "cipherSuite") or _text(extra, "CipherSuite"),
+        "bytes": _count(extra.get("bytesTransferredOut")),
+        "read_only": read_only if isinstance(read_only, bool) else None,
+        "region": _text(record, "awsRegion"),
+        "user_agent": _text(record, "userAgent"),
+        "source_system": "aws.cloudtrail",
+        "completeness": "best-effort",
+        "class_uid": _CLASSES.get(_text(record, "eventType") or ""),
+        "raw_sha256": Digest.of(canonical.encode(record)).hex(),
+    }
+    return {name: value for name, value in data.items() if value is not None}
+
+
+_CLASSES = {"AwsApiCall": 6003, "AwsConsoleSignIn": 3002}
+"""OCSF 1.x event classes: API Activity and Authentication. What a service does by itself has none."""
+
+
+def _principal(identity: Object) -> str | None:
+    """Who acted: the ARN where there is one, else what names them best (userIdentity element).
+
+    An anonymous request has an empty `principalId` and the account `ANONYMOUS_PRINCIPAL`.
+    """
+    for name in ("arn", "principalId", "invokedBy", "userName", "accountId"):
+        if found := _text(identity, name):
+            return found
+    return None
+
+
+def _action(record: Object) -> str | None:
+    """IAM's spelling, `s3:GetObject`, of `eventSource` `s3.amazonaws.com` and `eventName`."""
+    name = _text(record, "eventName")
+    return f"{_service(record)}:{name}" if name else None
+
+
+def _service(record: Object) -> str:
+    return (_text(record, "eventSource") or "unknown").split(".")[0]
+
+
+_REFUSALS = re.compile(
+    r"(Client\.)?("
+    r"AccessDenied|AccessDeniedException|UnauthorizedOperation|UnauthorizedAccess|Unauthorized|UnauthorizedException"
+    r"|AccessForbidden|Forbidden|ForbiddenException|NotAuthorized|NotAuthorizedException|AuthorizationError"
+    r"|AuthorizationErrorException|AuthFailure|AllAccessDisabled|InvalidAccessKeyId|SignatureDoesNotMatch"
+    r"|ExpiredToken|ExpiredTokenException|InvalidToken|InvalidClientTokenId|OptInRequired|KMSAccessDeniedException"
+    r"|UnrecognizedClientException|TokenRefreshRequired"
+    r")(Fault)?"
+)
+"""Error codes by which AWS services say that access control, or proof of identity, said no."""
+
+
+def _outcome(record: Object) -> str:
+    error = _text(record, "errorCode")
+    if error is not None:
+        return "refused" if _REFUSALS.fullmatch(error) else "failed"
+    # A sign-in to the console that fails has no error code.
+    failed_sign_in = _object(record, "responseElements").get("ConsoleLogin") == "Failure"
+    return (
+        "refused" if failed_sign_in or _text(record, "errorMessage") == "Failed authentication" else "allowed"
+    )
+
+
+_NAMES: tuple[str, ...] = (
+    *("secretId", "functionName", "tableName", "dBInstanceIdentifier", "instanceId", "keyId", "policyArn"),
+    *("roleName", "roleArn", "userName", "groupName", "topicArn", "queueUrl", "name"),
+)
+"""Request parameters that name the resource, most telling first."""
+
+
+def _resource(record: Object) -> tuple[str | None, str | None]:
+    """What was reached, as an ARN where one is given or can be told, and the account that owns it.
+
+    `resources` comes first; an S3 request that lacks it names a bucket and perhaps a key; then one of `_NAMES`, as
+    `service:parameter/value` unless it is an ARN.
+    """
+    listed = record.get("resources")
+    for resource in listed if isinstance(listed, list) else []:
+        if isinstance(resource, dict) and (arn := _text(resource, "ARN")):
+            return arn, _text(resource, "accountId")
+    parameters = _object(record, "requestParameters")
+    if bucket := _text(parameters, "bucketName"):
+        key = _text(parameters, "key")
+        return f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""), None
+    for name in _NAMES:
+        if value := _text(parameters, name):
+            return value if value.startswith("arn:") else f"{_service(record)}:{name}/{value}", None
+    return None, None
+
+
+def _count(value: Value) -> int | None:
+    """A number of bytes; CloudTrail writes some as `4518.0`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+        return None
+    return int(value)
+
+
+def _tls_version(text: str | None) -> str | None:
+    """`TLSv1.2` as `1.2`; None for what is none of the catalogue's versions."""
+    match = re.fullmatch(r"TLSv(1)(\.[0-3])?|(SSL)v3(\.0)?", text or "")
+    if match is None:
+        return None
+    return "ssl3" if match[3] else "1" + (match[2] or ".0")
+
+
+def _text(record: Object, name: str) -> str | None:
+    value = record.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _object(record: Object, name: str) -> Object:
+    value: Value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _segment(text: str | None) -> str:
+    """A path segment of the characters that the envelope allows."""
+    return re.sub(r"[^A-Za-z0-9._~-]", "-", text or "unknown")[:64]
