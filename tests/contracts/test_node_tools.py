@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,6 @@ def test_node_may_come_from_its_wheel(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_node_at_all_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(node.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolMissing, match=r"Install Node\.js"):
         node.node()

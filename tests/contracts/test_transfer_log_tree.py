@@ -182,6 +182,17 @@ def test_the_size_is_bound(shared: Deployment) -> None:
     assert shared.ask("verifyEvent", wrong.id, 1, LEAVES[4], 4, path) is False
 
 
+def test_a_path_that_climbs_above_the_size_fails(shared: Deployment) -> None:
+    """A root anchored with too small a leafCount: what it covers beyond cannot be shown as part of the batch."""
+    above = hashlib.sha256(b"above").digest()
+    log = shared.register("too small a size")
+    log.anchor(NewBatch(bytes(merkle.node_hash(above, tree(5).root)), leaf_count=5))
+    for index in range(5):
+        assert (
+            shared.ask("verifyEvent", log.id, 0, LEAVES[index], index, [*tree(5).path(index), above]) is False
+        )
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_large_batch_is_verified_where_it_should_be(shared: Deployment, data: st.DataObject) -> None:
