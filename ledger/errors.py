@@ -7,6 +7,7 @@
     │   ├── MalformedInput          bytes, JSON, notes, proofs or names out of form
     │   ├── InvalidEvent            an event that its type or the envelope refuses
     │   ├── TooLarge                over a stated limit
+    │   ├── UnsupportedMedia        a body of a type that is not taken
     │   ├── NotFound                no such log, position, batch, party or key
     │   ├── AlreadyExists           a log, party or key of that name is there, and differs
     │   ├── Conflict                same (source, id), other content (I3)
@@ -83,6 +84,10 @@ class InvalidEvent(InputError):
 
 class TooLarge(InputError):
     """Input over a stated limit."""
+
+
+class UnsupportedMedia(InputError):
+    """A body of a media type or encoding that is not taken."""
 
 
 class NotFound(InputError):

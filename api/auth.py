@@ -1,0 +1,67 @@
+"""Bearer API keys: `tl_<id>_<secret>`, bound to a party and a log, with scopes.
+
+Only SHA-256 of the secret is stored; the secret has 256 random bits, so no slower hash is needed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.services import KnownLog, Ledger
+from ledger.errors import Forbidden, NotFound, Unauthenticated
+from ledger.keys import secret_hash, split_key
+from ledger.records import ApiKey, Scope
+
+_bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
+
+
+def caller(
+    ledger: Ledger, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> ApiKey:
+    """The valid API key of this request."""
+    if credentials is None:
+        raise Unauthenticated("no API key")
+    id, secret = split_key(credentials.credentials)
+    try:
+        key = ledger.store.api_key(id)
+    except NotFound:
+        raise Unauthenticated("an unknown API key") from None
+    if not hmac.compare_digest(key.secret_hash, secret_hash(secret)):
+        raise Unauthenticated("an unknown API key")
+    if key.revoked is not None:
+        raise Unauthenticated("an API key that was revoked")
+    return key
+
+
+Caller = Annotated[ApiKey, Depends(caller)]
+
+
+def requires(scope: Scope) -> Callable[..., ApiKey]:
+    """A dependency: the caller's key, if it has `scope` on the log in the path."""
+
+    def check(key: Caller, log: KnownLog) -> ApiKey:
+        if key.origin != log.origin:
+            raise Forbidden("this API key is bound to another log", expected=key.origin, got=log.origin)
+        return with_scope(key, scope)
+
+    return check
+
+
+def with_scope(key: ApiKey, scope: Scope) -> ApiKey:
+    """`key`, if it has `scope`. Raises Forbidden."""
+    if scope not in key.scopes:
+        raise Forbidden(
+            f"this API key does not have the scope {scope.value!r}",
+            got=", ".join(sorted(key.scopes)) or "none",
+        )
+    return key
+
+
+Pusher = Annotated[ApiKey, Depends(requires(Scope.PUSH))]
+Reader = Annotated[ApiKey, Depends(requires(Scope.READ))]
+Discloser = Annotated[ApiKey, Depends(requires(Scope.DISCLOSE))]

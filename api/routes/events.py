@@ -1,0 +1,117 @@
+"""Push events; list and read them; their proofs and receipts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from api import body, schemas, views
+from api.auth import Pusher, Reader, with_scope
+from api.parameters import After, Limit, Since, Until
+from api.services import KnownLog, Ledger
+from ledger.entry import Phase
+from ledger.proof import MEDIA_TYPE, proof_document
+from ledger.proving import prove
+from ledger.records import EventFilter, Scope
+from ledger.types import PartyId, Position
+
+router = APIRouter(prefix="/v1/logs/{log:path}/events", tags=["events"])
+
+At = Annotated[int, Path(ge=0, le=2**53, description="Position of the event.")]
+
+_PUSH_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            body.ONE[0]: {"schema": {"type": "object"}, "example": schemas.EVENT},
+            body.BATCH[0]: {
+                "schema": {"type": "array", "items": {"type": "object"}},
+                "example": [schemas.EVENT],
+            },
+            body.LINES[0]: {"schema": {"type": "string"}, "example": "one event a line"},
+            body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
+        },
+    }
+}
+
+
+@router.post("", status_code=201, openapi_extra=_PUSH_BODY, summary="Push events")
+def push(
+    log: KnownLog, key: Pusher, values: body.PushedValues, ledger: Ledger, response: Response
+) -> schemas.PushOut:
+    """Take one CloudEvent, a CloudEvents batch, or NDJSON: all events or none.
+
+    The answer comes after they are durable, with a signed receipt. Pushing the same events again is safe: they are
+    answered with their first receipt, and status 200 if nothing was new.
+    """
+    result = ledger.pipeline.push(log.origin, key.party, values)
+    if all(pushed.status == "duplicate" for pushed in result.events):
+        response.status_code = 200
+    return views.push_out(result)
+
+
+@router.get("", summary="List events")
+def list_events(
+    log: KnownLog,
+    key: Reader,
+    ledger: Ledger,
+    since: Since,
+    until: Until,
+    type: Annotated[str | None, Query(examples=["transfer-ledger.access.v1"])] = None,
+    phase: Phase | None = None,
+    transfer: Annotated[str | None, Query(description="CloudEvents subject.")] = None,
+    party: str | None = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> schemas.Page[schemas.EventOut]:
+    """Events in order of position. `since` and `until` are about the event's own time."""
+    which = EventFilter(type, phase, transfer, PartyId(party) if party else None, since, until)
+    found = ledger.store.events(log.origin, which, None if after is None else Position(after), limit)
+    items = [views.event_out(log.origin, committed, key.scopes) for committed in found]
+    return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
+
+
+@router.get("/{position}", summary="Read an event")
+def read_event(log: KnownLog, key: Reader, ledger: Ledger, position: At) -> schemas.EventOut:
+    """One event as it is committed."""
+    return views.event_out(log.origin, ledger.store.event(log.origin, Position(position)), key.scopes)
+
+
+@router.get(
+    "/{position}/proof",
+    summary="Prove an event",
+    response_class=JSONResponse,
+    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "A proof document (docs/spec.md)."}},
+)
+def read_proof(
+    log: KnownLog,
+    key: Reader,
+    ledger: Ledger,
+    position: At,
+    show: Annotated[
+        str | None,
+        Query(
+            description="Members of data to disclose, comma-separated; none if empty.",
+            examples=["principal,action"],
+        ),
+    ] = None,
+) -> Response:
+    """The proof of an event, with the members named in `show` disclosed.
+
+    Without `show`, everything that the key may see is disclosed. 409 while no anchored batch holds the event.
+    """
+    names = None if show is None else [name for name in show.split(",") if name]
+    if names:
+        with_scope(key, Scope.DISCLOSE)
+    elif names is None and Scope.DISCLOSE not in key.scopes:
+        names = []
+    proof = prove(ledger.store, log, Position(position), names)
+    return JSONResponse(proof_document(proof), media_type=MEDIA_TYPE)
+
+
+@router.get("/{position}/receipt", summary="The receipt of an event", response_class=PlainTextResponse)
+def read_receipt(log: KnownLog, key: Reader, ledger: Ledger, position: At) -> PlainTextResponse:
+    """The signed receipt that covers an event, as it was given at its push."""
+    return PlainTextResponse(ledger.store.receipt(log.origin, Position(position)).note)

@@ -1,0 +1,148 @@
+"""Values of the ledger as answers of the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from api import schemas
+from ledger.disclosure import Disclosure, parse_disclosure
+from ledger.entry import Entry, parse_entry
+from ledger.errors import Pending
+from ledger.pipeline import PushResult
+from ledger.proof import anchor_document
+from ledger.proving import anchor_of
+from ledger.records import (
+    AccessRecord,
+    Anchoring,
+    Committed,
+    Log,
+    LogHead,
+    Scope,
+    SealedBatch,
+    SnapshotRecord,
+)
+from ledger.types import Origin, format_time, to_base64
+
+
+def log_out(log: Log, head: LogHead) -> schemas.LogOut:
+    return schemas.LogOut(
+        origin=log.origin,
+        party=log.party,
+        verifier_key=log.verifier_key,
+        contract=schemas.ContractOut(chain_id=log.contract.chain_id, address=log.contract.address),
+        created=format_time(log.created),
+        size=head.size,
+        batches=head.batches,
+    )
+
+
+def push_out(result: PushResult) -> schemas.PushOut:
+    return schemas.PushOut(
+        events=[
+            schemas.PushedOut(
+                source=pushed.event.source,
+                id=pushed.event.id,
+                status=pushed.status,
+                position=pushed.position,
+                leaf=pushed.leaf.base64,
+                receipt=pushed.receipt,
+            )
+            for pushed in result.events
+        ],
+        receipts=list(result.receipts),
+    )
+
+
+def proof_path(origin: Origin, position: int) -> str:
+    return f"/v1/logs/{origin}/events/{position}/proof"
+
+
+def event_out(origin: Origin, committed: Committed, scopes: frozenset[Scope]) -> schemas.EventOut:
+    shown = committed.disclosures if Scope.DISCLOSE in scopes else ()
+    entry = parse_entry(committed.entry)
+    return schemas.EventOut(
+        position=committed.position,
+        entry=committed.entry.decode(),
+        event=event_object(entry, [parse_disclosure(text) for text in shown]),
+        disclosures=list(shown),
+        leaf=committed.leaf.base64,
+        party=committed.party,
+        received=format_time(committed.received),
+        proof=proof_path(origin, committed.position),
+    )
+
+
+def event_object(entry: Entry, disclosures: Sequence[Disclosure]) -> dict[str, object]:
+    """The CloudEvent, as far as these disclosures open it."""
+    event = entry.event(disclosures)
+    return {**event.attributes, "data": event.data}
+
+
+def batch_out(log: Log, sealed: SealedBatch) -> schemas.BatchOut:
+    header = sealed.header
+    return schemas.BatchOut(
+        batch_no=header.batch_no,
+        first_leaf=header.first_leaf,
+        leaf_count=header.leaf_count,
+        closed_at=format_time(header.closed_at * 1000),
+        root=header.root.base64,
+        header=to_base64(bytes(header)),
+        state=sealed.anchoring.state if sealed.anchoring else "sealed",
+        anchor=_anchor_out(log, sealed),
+    )
+
+
+def _anchor_out(log: Log, sealed: SealedBatch) -> schemas.AnchorOut | None:
+    try:
+        return schemas.AnchorOut.model_validate(anchor_document(anchor_of(log, sealed)))
+    except Pending:
+        return None
+
+
+def anchoring_out(anchoring: Anchoring) -> schemas.AnchoringOut:
+    return schemas.AnchoringOut(
+        first_batch=anchoring.first,
+        batches=anchoring.count,
+        attempt=anchoring.attempt,
+        state=anchoring.state,
+        tx_hash=anchoring.tx_hash.hex0x,
+        block_number=anchoring.block_number,
+        block_hash=anchoring.block_hash.hex0x if anchoring.block_hash else None,
+        updated=format_time(anchoring.updated),
+    )
+
+
+def access_out(origin: Origin, record: AccessRecord) -> schemas.AccessOut:
+    return schemas.AccessOut(
+        position=record.position,
+        phase=record.phase,
+        time=format_time(record.time),
+        transfer=record.subject,
+        principal=record.principal,
+        action=record.action,
+        resource=record.resource,
+        outcome=record.outcome,
+        country=record.country,
+        source_address=record.source_address,
+        tls_version=record.tls_version,
+        bytes=record.bytes,
+        source_system=record.source_system,
+        completeness=record.completeness,
+        proof=proof_path(origin, record.position),
+    )
+
+
+def snapshot_out(origin: Origin, record: SnapshotRecord) -> schemas.SnapshotOut:
+    return schemas.SnapshotOut(
+        position=record.position,
+        phase=record.phase,
+        time=format_time(record.time),
+        transfer=record.subject,
+        resource=record.resource,
+        public=record.public,
+        external_principals=list(record.external_principals),
+        grants=None if record.grants is None else json.loads(record.grants),
+        source_system=record.source_system,
+        proof=proof_path(origin, record.position),
+    )
