@@ -1,0 +1,326 @@
+"""The doctor re-reads everything and says where the records differ: from each other, or from the chain.
+
+In this order, and by place within each, so that the first finding is the first place that differs:
+
+1. `store`        what the database itself finds wrong
+2. `entries`      positions without gap; leaf, index columns and disclosures as the entry says; time never backwards
+3. `receipts`     they tile the positions, are signed by the log's key, and their roots are the entries'
+4. `batches`      they tile the positions from the first, and their roots are the entries'
+5. `log`          the stored nodes are exactly those that the headers give
+6. `checkpoints`  signed by the log's key, each over the root of its size
+7. `conflicts`    each refused attempt is about the event that stands at its position
+8. `views`        the projections are what the events give
+9. `anchors`      the contract holds every batch that is said to be anchored, and no others
+
+Nothing is changed. Memory grows with the number of batches only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ledger.anchor import check_anchored
+from ledger.batch import BatchHeader
+from ledger.checkpoint import open_checkpoint
+from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.entry import event_key, event_time, parse_entry
+from ledger.errors import InputError, LedgerError, VerificationError
+from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
+from ledger.note import VerifierKey
+from ledger.pipeline import project_range
+from ledger.ports import Chain, Store
+from ledger.receipt import open_receipt
+from ledger.records import AnchorState, Committed, Log, SealedBatch, ViewFilter
+from ledger.types import BatchNo, Digest, Position, log_id
+
+Progress = Callable[[str, int, int], None]
+_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place that differs: the check, the place, and what is wrong there."""
+
+    check: str
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.place}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSummary:
+    """What was re-read of a log without a difference in its numbers."""
+
+    events: int
+    batches: int
+    anchored: int
+
+
+class Doctor:
+    """Examines a store.
+
+    Args:
+        chain: None leaves out step 9.
+        progress: called with (check, done, total).
+    """
+
+    def __init__(
+        self, store: Store, chain: Chain | None, progress: Progress = lambda check, done, total: None
+    ) -> None:
+        self._store = store
+        self._chain = chain
+        self._progress = progress
+        self.summaries: dict[str, LogSummary] = {}
+
+    def examine(self) -> Iterator[Difference]:
+        """Every difference, in the order above, log by log."""
+        for problem in self._store.self_check():
+            yield Difference("store", "database", problem)
+        for log in self._store.logs():
+            yield from _LogExamination(self._store, self._chain, log, self._progress, self.summaries).run()
+
+
+class _LogExamination:
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain | None,
+        log: Log,
+        progress: Progress,
+        summaries: dict[str, LogSummary],
+    ) -> None:
+        self.store = store
+        self.chain = chain
+        self.log = log
+        self.progress = progress
+        self.summaries = summaries
+        self.head = store.head(log.origin)
+        self.headers: list[Digest] = []
+
+    def run(self) -> Iterator[Difference]:
+        steps: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
+            "entries": self.entries,
+            "receipts": self.receipts,
+            "batches": self.batches,
+            "log": self.nodes,
+            "checkpoints": self.checkpoints,
+            "conflicts": self.conflicts,
+            "views": self.views,
+        }
+        if self.chain is not None:
+            steps["anchors"] = self.anchors
+        for check, step in steps.items():
+            try:
+                for place, problem in step():
+                    yield Difference(check, f"{self.log.origin} {place}".rstrip(), problem)
+            except (VerificationError, InputError, ValueError) as error:
+                yield Difference(check, self.log.origin, f"unreadable: {error}")
+        anchored = sum(1 for sealed in self._sealed() if sealed.anchoring and sealed.anchoring.block_hash)
+        self.summaries[self.log.origin] = LogSummary(self.head.size, self.head.batches, anchored)
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        expected, last = 0, 0
+        for event in self.store.scan(self.log.origin, Position(0), self.head.size):
+            if event.position != expected:
+                yield f"position {expected}", f"a gap: the next event is {event.position}"
+            expected = event.position + 1
+            for problem in self._entry_problems(event, last):
+                yield f"position {event.position}", problem
+            last = max(last, event.received)
+            self.progress("entries", expected, self.head.size)
+        if expected != self.head.size:
+            yield f"position {expected}", f"missing: the log's head says {self.head.size} events"
+
+    def _entry_problems(self, event: Committed, last: int) -> Iterator[str]:
+        if leaf_hash(event.entry) != event.leaf:
+            yield "the entry does not hash to its leaf"
+        try:
+            entry = parse_entry(event.entry)
+            disclosures = [parse_disclosure(text) for text in event.disclosures]
+            check_disclosures(disclosures, entry.sd, entry.visible)
+        except LedgerError as error:
+            yield error.message
+            return
+        told = entry.attributes
+        if entry.origin != self.log.origin:
+            yield "an entry of another log"
+        says = (
+            told["type"],
+            told["phase"],
+            told["subject"],
+            event_time(told["time"]),
+            entry.party,
+            entry.received,
+        )
+        if says != (event.type, event.phase, event.subject, event.time, event.party, event.received):
+            yield "the columns are not what the entry says"
+        if event.key != event_key(told["source"], told["id"]):
+            yield "the key is not that of the entry's source and id"
+        if event.received < last:
+            yield "received before the event before it"
+
+    def receipts(self) -> Iterator[tuple[str, str]]:
+        key = VerifierKey.parse(self.log.verifier_key)
+        expected = 0
+        for stored in self.store.receipts(self.log.origin):
+            place = f"receipt of position {stored.first}"
+            if stored.first != expected:
+                yield place, f"the receipts do not tile the log: position {expected} should follow"
+            expected = stored.first + stored.count
+            try:
+                receipt = open_receipt(stored.note, key)
+            except LedgerError as error:
+                yield place, error.message
+                continue
+            if (receipt.first, receipt.count) != (stored.first, stored.count):
+                yield place, "the columns are not what the receipt says"
+            elif receipt.root != tree_root(
+                self.store.leaves(self.log.origin, stored.first, Position(expected))
+            ):
+                yield place, "the entries do not give the receipt's root"
+        if expected != self.head.size:
+            yield f"position {expected}", "no receipt covers it"
+
+    def _sealed(self) -> Iterator[SealedBatch]:
+        for start in range(0, self.head.batches, _STEP):
+            yield from self.store.batches(
+                self.log.origin, BatchNo(start), BatchNo(min(start + _STEP, self.head.batches))
+            )
+
+    def batches(self) -> Iterator[tuple[str, str]]:
+        end = Position(0)
+        for number, sealed in enumerate(self._sealed()):
+            header = sealed.header
+            if (header.log_id, header.batch_no, header.first_leaf) != (log_id(self.log.origin), number, end):
+                yield f"batch {number}", "it does not follow the batch before it"
+            leaves = self.store.leaves(self.log.origin, header.first_leaf, header.end)
+            if len(leaves) != header.leaf_count or BatchTree(leaves).root != header.root:
+                yield f"batch {number}", "the entries do not rebuild its root"
+            end = header.end
+            self.headers.append(header.leaf)
+            self.progress("batches", number + 1, self.head.batches)
+        if len(self.headers) != self.head.batches or end != self.head.sealed:
+            yield f"batch {len(self.headers)}", f"missing: the log's head says {self.head.batches} batches"
+
+    def nodes(self) -> Iterator[tuple[str, str]]:
+        """Compares by level, so that memory holds one level of the tree at a time."""
+        stored = self.store.scan_nodes(self.log.origin)
+        for expected in _all_nodes(self.headers):
+            found = next(stored, None)
+            if found != expected:
+                yield f"node {expected.level}/{expected.index}", "missing or not what the headers give"
+                return
+        if (extra := next(stored, None)) is not None:
+            yield f"node {extra.level}/{extra.index}", "no header gives it"
+
+    def checkpoints(self) -> Iterator[tuple[str, str]]:
+        key = VerifierKey.parse(self.log.verifier_key)
+        if key.name != self.log.origin:
+            yield "key", "the log's key is named for another log"
+        roots = _roots(
+            self.headers, {checkpoint.size for checkpoint in self.store.checkpoints(self.log.origin)}
+        )
+        for stored in self.store.checkpoints(self.log.origin):
+            place = f"checkpoint of size {stored.size}"
+            try:
+                checkpoint = open_checkpoint(stored.note, key)
+            except LedgerError as error:
+                yield place, error.message
+                continue
+            if checkpoint.size != stored.size or checkpoint.root != roots.get(stored.size):
+                yield place, "the headers do not give its root"
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        for attempt in self.store.conflicts(self.log.origin):
+            place = f"conflict at position {attempt.position}"
+            entry = parse_entry(attempt.entry)
+            check_disclosures(
+                [parse_disclosure(text) for text in attempt.disclosures], entry.sd, entry.visible
+            )
+            standing = self.store.event(self.log.origin, attempt.position)
+            if standing.key != event_key(entry.attributes["source"], entry.attributes["id"]):
+                yield place, "another event stands there"
+
+    def views(self) -> Iterator[tuple[str, str]]:
+        origin = self.log.origin
+        projected = self.store.projected(origin)
+        if projected > self.head.size:
+            yield f"position {self.head.size}", "projected, but not in the log"
+        every = ViewFilter({})
+        for start in range(0, projected, _STEP):
+            stop = min(start + _STEP, projected)
+            accesses, snapshots = project_range(self.store.scan(origin, Position(start), Position(stop)))
+            after = Position(start - 1) if start else None
+            for name, expected, found in (
+                ("access", accesses, self.store.accesses(origin, every, after, _STEP)),
+                ("snapshot", snapshots, self.store.snapshots(origin, every, after, _STEP)),
+            ):
+                inside = [row for row in found if row.position < stop]
+                if inside != expected:
+                    yield f"{name} rows of positions {start} to {stop - 1}", "not what the events give"
+            self.progress("views", stop, projected)
+
+    def anchors(self) -> Iterator[tuple[str, str]]:
+        assert self.chain is not None
+        name = log_id(self.log.origin)
+        size = self.chain.size_of(name)
+        held = size.batches if size else 0
+        if held > self.head.batches:
+            yield (
+                f"batch {self.head.batches}",
+                f"the chain holds {held} batches, the store {self.head.batches} (I6)",
+            )
+        if held and held <= len(self.headers) and self.chain.root_of(name) != tree_root(self.headers[:held]):
+            yield "root", "the contract's root is not the one that the headers give"
+        for sealed in self._sealed():
+            yield from self._anchor_problems(sealed.header, sealed, held)
+            self.progress("anchors", sealed.header.batch_no + 1, self.head.batches)
+
+    def _anchor_problems(
+        self, header: BatchHeader, sealed: SealedBatch, held: int
+    ) -> Iterator[tuple[str, str]]:
+        assert self.chain is not None
+        place = f"batch {header.batch_no}"
+        if header.batch_no < held:
+            try:
+                check_anchored(header, self.chain.batch_of(header.log_id, header.batch_no))
+            except VerificationError as error:
+                yield place, str(error)
+        anchoring = sealed.anchoring
+        if anchoring is None or anchoring.state not in (AnchorState.MINED, AnchorState.FINAL):
+            return
+        if header.batch_no >= held:
+            yield place, "said to be anchored, but the contract does not hold it"
+            return
+        seen = self.chain.anchored_in(anchoring.tx_hash, header.log_id, header.batch_no)
+        if seen is None or (seen.block_number, seen.block_hash) != (
+            anchoring.block_number,
+            anchoring.block_hash,
+        ):
+            yield place, "not anchored in the transaction and block that the store says"
+        if seen is not None and seen.contract != self.log.contract:
+            yield place, "anchored in another contract than the log's"
+
+
+def _all_nodes(leaves: Sequence[Digest]) -> Iterator[Node]:
+    """All perfect subtrees over these leaves, by level and index."""
+    level, hashes = 0, list(leaves)
+    while hashes:
+        yield from (Node(level, index, hash_) for index, hash_ in enumerate(hashes))
+        pairs = zip(hashes[::2], hashes[1::2], strict=False)
+        level, hashes = level + 1, [BatchTree(pair).root for pair in pairs]
+
+
+def _roots(leaves: Sequence[Digest], sizes: set[int]) -> dict[int, Digest]:
+    """Roots of the log at these sizes, in one pass."""
+    nodes: dict[NodeId, Digest] = {}
+    roots = {}
+    for size, leaf in enumerate(leaves, 1):
+        for node in append_nodes(size - 1, leaf, lambda ids: [nodes[id] for id in ids]):
+            nodes[node.level, node.index] = node.hash
+        if size in sizes:
+            roots[size] = log_root(size, lambda ids: [nodes[id] for id in ids])
+    return roots
