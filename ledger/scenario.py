@@ -96,7 +96,7 @@ class _Session:
     events: list[tuple[int, int, Object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.random = Random(f"{self.seed}/{self.number}")
+        self.random = Random(f"{self.seed}/{self.number}")  # noqa: S311  # must repeat; hides nothing
         self.city, self.country, self.way, self.region = _CITIES[self.number % len(_CITIES)]
         self.fault = FAULTS[self.number % len(FAULTS)]
         span = self.closes - self.opens

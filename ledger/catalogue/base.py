@@ -82,9 +82,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal. Never a visible member: a bare hash of personal data can be guessed (I4)."""
 Pseudonym = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$")]
 """A keyed pseudonym of a person (ISO/IEC TS 27560 `pii_principal_id`), such as an HMAC in base64url."""
-System = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+System = Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{0,62}$")]
 """A kind of source system, such as `aws.cloudtrail` or `postgresql.pgaudit`."""
-Protocol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+/-]{0,31}$")]
+Protocol = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.+/-]{0,31}$")]
 """An application protocol, such as `webrtc`, `rtmps` or `HTTP/1.1` (OpenTelemetry `network.protocol.name`)."""
 TlsVersion = Literal["none", "ssl3", "1.0", "1.1", "1.2", "1.3"]
 """OpenTelemetry `tls.protocol.version`; `none` says that there was no TLS."""

@@ -1,7 +1,7 @@
 """AWS CloudTrail: each record is one access.
 
-Field names are those of the CloudTrail user guide, “CloudTrail record contents” and “userIdentity element”. Read are the
-files that CloudTrail delivers, `{"Records":[…]}`, and exports with one record on each line, compressed or not; an
+Field names are those of the CloudTrail user guide, “CloudTrail record contents” and “userIdentity element”. It reads
+the files that CloudTrail delivers, `{"Records":[…]}`, and exports with one record on each line, compressed or not; an
 export that came through Logstash has `@timestamp` in place of `eventTime`.
 
 How a record becomes an event:
@@ -12,10 +12,10 @@ How a record becomes an event:
 - `source` is `/aws/cloudtrail/<recipientAccountId>/<awsRegion>`: where the trail is, not who acted.
 - `outcome` is `refused` where `errorCode` says that access control said no, or a sign-in failed; `failed` for every
   other error (not found, throttled, invalid), so that `allowed` means done; `reason` is `errorCode`.
-- `raw_sha256` is SHA-256 over the record's canonical JSON (RFC 8785), so that it is the same whichever file or export the
-  record came from. Like every member that could be personal it goes into the entry as a salted digest only.
-- `completeness` is `best-effort`: the trail's own selectors decide what is logged at all, AWS promises neither a time of
-  delivery nor an order, and a record alone does not show which trail it passed.
+- `raw_sha256` is SHA-256 over the record's canonical JSON (RFC 8785), so that it is the same whichever file or export
+  the record came from. Like every member that could be personal it goes into the entry as a salted digest only.
+- `completeness` is `best-effort`: the trail's own selectors decide what is logged at all, and a record alone does not
+  show what its trail leaves out.
 
 Request parameters and response elements stay behind: they hold session tokens and policies, and the ledger holds what
 an audit needs.

@@ -1,8 +1,8 @@
 """Files of records: finding them, opening them whether compressed or not, and cutting them into records.
 
-Two shapes are cut here. *Lines*: one record on each line, as in NDJSON; blank lines are none. *Records*: one JSON object
-that holds an array, `{"Records":[{…},{…}]}`, which is cut without being read as a whole: strings and brackets tell where
-an element ends, so one bad element costs only itself, however deep it nests and whatever its numbers are.
+Two shapes are cut here. *Lines*: one record on each line, as in NDJSON; blank lines are none. *Records*: one JSON
+object that holds an array, `{"Records":[{…},{…}]}`, which is cut without being read as a whole: strings and brackets
+tell where an element ends, so one bad element costs only itself, however deep it nests and whatever its numbers are.
 """
 
 from __future__ import annotations

@@ -1,0 +1,369 @@
+"""CloudTrail: every real record becomes a valid event; what cannot be read is set aside, and nothing is lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.shared_data import shared_file
+
+from ledger import canonical
+from ledger.catalogue import ACCESS, check_event
+from ledger.collect import CloudTrail, Collected, Outcome, SetAside, Tally, collect, files
+from ledger.entry import Phase, parse_event
+from ledger.errors import NotFound
+from ledger.types import Digest
+
+RECORD: dict[str, Any] = {
+    "eventVersion": "1.08",
+    "eventID": "39d947ab-0336-476a-bdec-06f204aacf86",
+    "eventTime": "2023-07-10T12:12:01Z",
+    "eventSource": "s3.amazonaws.com",
+    "eventName": "GetObject",
+    "eventType": "AwsApiCall",
+    "awsRegion": "eu-west-1",
+    "recipientAccountId": "111122223333",
+    "sourceIPAddress": "198.51.100.7",
+    "userAgent": "aws-cli/2",
+    "readOnly": True,
+    "userIdentity": {
+        "type": "IAMUser",
+        "arn": "arn:aws:iam::111122223333:user/b",
+        "accountId": "111122223333",
+    },
+    "requestParameters": {"bucketName": "replays", "key": "2026/1.ts"},
+    "additionalEventData": {"bytesTransferredOut": 4518.0, "CipherSuite": "ECDHE-RSA-AES128-GCM-SHA256"},
+    "tlsDetails": {"tlsVersion": "TLSv1.2"},
+}
+
+
+def run(*paths: Path) -> list[Outcome]:
+    tally = Tally()
+    outcomes = list(tally.watch(collect(CloudTrail(), paths)))
+    assert tally.read == len(outcomes) == tally.collected + tally.set_aside
+    assert tally.set_aside == sum(tally.reasons.values())
+    return outcomes
+
+
+def reasons(outcomes: list[Outcome]) -> dict[str, str]:
+    return {o.where.rsplit(":", 1)[1]: o.reason for o in outcomes if isinstance(o, SetAside)}
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    """The `data` of RECORD, changed; None takes a member away."""
+    record = {name: value for name, value in {**RECORD, **changes}.items() if value is not None}
+    event = CloudTrail().event(json.dumps(record).encode())
+    check_event(parse_event(event))
+    found: Any = event["data"]
+    return dict(found)
+
+
+# --- The real records
+
+
+@pytest.mark.parametrize(
+    ("folder", "count"),
+    [("stratus-attack", 2900), ("ec2-proxy-exfiltration", 103)],
+    ids=["delivered", "ndjson"],
+)
+def test_every_real_record_becomes_a_valid_event(folder: str, count: int) -> None:
+    outcomes = run(shared_file("cloudtrail", folder))
+    events = [parse_event(outcome.event) for outcome in outcomes if isinstance(outcome, Collected)]
+    assert len(outcomes) == len(events) == count
+    assert len({event.key for event in events}) == count
+    assert {check_event(event) for event in events} == {ACCESS}
+
+
+def test_the_attack_is_read_as_aws_logged_it() -> None:
+    outcomes = run(shared_file("cloudtrail", "stratus-attack"))
+    found: list[Any] = [outcome.event["data"] for outcome in outcomes if isinstance(outcome, Collected)]
+    # Counted in the records themselves: 44 UnauthorizedOperation and 16 AccessDenied of 300 error codes.
+    assert Counter(d["outcome"] for d in found) == {"allowed": 2600, "failed": 240, "refused": 60}
+    assert Counter(d.get("tls_version") for d in found) == {"1.2": 2096, "1.3": 199, None: 605}
+    assert sum(d["read_only"] for d in found) == 2326
+
+
+def test_collecting_again_gives_the_same_events() -> None:
+    folder = shared_file("cloudtrail", "ec2-proxy-exfiltration")
+    assert run(folder) == run(folder)
+
+
+# --- One record
+
+
+def test_a_record_becomes_an_access() -> None:
+    event = CloudTrail(subject="live-1", phase=Phase.TRANSIT).event(json.dumps(RECORD).encode())
+    assert event == {
+        "specversion": "1.0",
+        "id": RECORD["eventID"],
+        "source": "/aws/cloudtrail/111122223333/eu-west-1",
+        "type": "transfer-ledger.access.v1",
+        "subject": "live-1",
+        "time": "2023-07-10T12:12:01Z",
+        "phase": "transit",
+        "data": {
+            "principal": "arn:aws:iam::111122223333:user/b",
+            "principal_type": "IAMUser",
+            "principal_account": "111122223333",
+            "action": "s3:GetObject",
+            "resource": "arn:aws:s3:::replays/2026/1.ts",
+            "outcome": "allowed",
+            "source_address": "198.51.100.7",
+            "tls_version": "1.2",
+            "cipher": "ECDHE-RSA-AES128-GCM-SHA256",
+            "bytes": 4518,
+            "read_only": True,
+            "region": "eu-west-1",
+            "user_agent": "aws-cli/2",
+            "source_system": "aws.cloudtrail",
+            "completeness": "best-effort",
+            "class_uid": 6003,
+            "raw_sha256": Digest.of(canonical.encode(RECORD)).hex(),
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ("AccessDenied", "refused"),
+        ("AccessDeniedException", "refused"),
+        ("Client.UnauthorizedOperation", "refused"),
+        ("ThrottlingException", "failed"),
+        ("NoSuchBucketPolicy", "failed"),
+        ("Client.InvalidVpcID.NotFound", "failed"),
+    ],
+)
+def test_refused_is_access_control_and_failed_is_all_other_errors(error: str, outcome: str) -> None:
+    found = data(errorCode=error)
+    assert (found["outcome"], found["reason"]) == (outcome, error)
+
+
+def test_a_failed_sign_in_is_refused_though_it_has_no_error_code() -> None:
+    found = data(eventType="AwsConsoleSignIn", responseElements={"ConsoleLogin": "Failure"})
+    assert (found["outcome"], found["class_uid"]) == ("refused", 3002)
+
+
+@pytest.mark.parametrize(
+    ("identity", "principal"),
+    [
+        ({"type": "AWSService", "invokedBy": "rds.amazonaws.com"}, "rds.amazonaws.com"),
+        ({"type": "IAMUser", "principalId": "AIDA1"}, "AIDA1"),
+        (
+            {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"},
+            "ANONYMOUS_PRINCIPAL",
+        ),
+        ({}, "s3.amazonaws.com"),
+        (None, "s3.amazonaws.com"),
+    ],
+)
+def test_the_principal_is_named_as_well_as_the_record_does(identity: Any, principal: str) -> None:
+    assert data(userIdentity=identity)["principal"] == principal
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource"),
+    [
+        ({"resources": [{"ARNPrefix": "arn:aws:s3:::r/"}, {"ARN": "arn:aws:s3:::r"}]}, "arn:aws:s3:::r"),
+        ({"requestParameters": {"bucketName": "r"}}, "arn:aws:s3:::r"),
+        ({"requestParameters": {"secretId": "arn:aws:secretsmanager:::s"}}, "arn:aws:secretsmanager:::s"),
+        ({"requestParameters": {"roleName": "r"}, "eventSource": "iam.amazonaws.com"}, "iam:roleName/r"),
+        ({"requestParameters": None}, None),
+    ],
+)
+def test_the_resource_is_told_from_what_the_record_names(
+    changes: dict[str, Any], resource: str | None
+) -> None:
+    assert data(**changes).get("resource") == resource
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [("TLSv1.3", "1.3"), ("TLSv1", "1.0"), ("TLSv1.1", "1.1"), ("SSLv3", "ssl3"), ("QUIC", None)],
+)
+def test_tls_versions_are_told_in_the_catalogue_s_words(written: str, version: str | None) -> None:
+    assert data(tlsDetails={"tlsVersion": written}).get("tls_version") == version
+
+
+def test_the_raw_digest_is_the_same_however_the_record_was_written_down() -> None:
+    spread = json.dumps(dict(reversed(RECORD.items())), indent=2).encode()
+    assert CloudTrail().event(spread) == CloudTrail().event(json.dumps(RECORD).encode())
+
+
+def test_nothing_personal_stands_in_the_envelope_or_a_visible_member() -> None:
+    event = CloudTrail().event(json.dumps(RECORD).encode())
+    found: Any = event.pop("data")
+    visible = json.dumps([event, {n: v for n, v in found.items() if n in ACCESS.visible}])
+    for personal in ("user/b", "198.51.100.7", "aws-cli", "replays", found["raw_sha256"]):
+        assert personal not in visible
+
+
+def test_a_strange_account_or_region_stays_within_the_envelope_s_characters() -> None:
+    event = CloudTrail().event(
+        json.dumps(RECORD | {"awsRegion": "eu west/1?", "recipientAccountId": ""}).encode()
+    )
+    assert event["source"] == "/aws/cloudtrail/unknown/eu-west-1-"
+    parse_event(event)
+
+
+# --- Files
+
+
+LINE = json.dumps(RECORD).encode()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"Records":[%s,%s]}' % (LINE, LINE),
+        b'\xef\xbb\xbf {\n "Records" : [\n%s\n,\n%s\n]\n}\n' % (LINE, LINE),
+        b"%s\n%s\n" % (LINE, LINE),
+        b"\xef\xbb\xbf%s\r\n\r\n%s" % (LINE, LINE),
+    ],
+    ids=["records", "records-spread", "lines", "lines-crlf"],
+)
+def test_both_shapes_are_read_whatever_the_name_and_compressed_or_not(
+    tmp_path: Path, content: bytes, packed: bool
+) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    outcomes = run(path)
+    assert [type(o) for o in outcomes] == [Collected, Collected]
+    assert outcomes[0].where == f"{path}:1"
+
+
+@pytest.mark.parametrize("shape", ["records", "lines"])
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"eventID": }', "not JSON"),
+        (b"[1]", "not a JSON object"),
+        (b"17", "not a JSON object"),
+        (b"{}", "not a CloudTrail record"),
+        (LINE.replace(b'"eventID"', b'"id"'), "not a CloudTrail record"),
+        (LINE.replace(b'"eventTime"', b'"when"'), "not a CloudTrail record"),
+        (LINE.replace(b"39d947ab", b"b@example.com"), "id: expected an opaque id"),
+        (LINE.replace(b"2023-07-10T", b"10/07/2023 "), "time: expected"),
+        (LINE.replace(b'"eventName"', b'"name"'), "data.action: missing"),
+        (LINE.replace(b"4518.0", b"9007199254740993"), "an integer out of range"),
+        (LINE.replace(b"4518.0", b"1e999"), "a number out of range"),
+        (LINE.replace(b"4518.0", b"1" * 5000), "an integer out of range"),
+        (LINE.replace(b"4518.0", b"[" * 100 + b"]" * 100), "nested too deep"),
+        (LINE.replace(b"4518.0", b"[" * 100_000 + b"]" * 100_000), "nested too deep"),
+        (LINE.replace(b'"eventVersion"', b'"eventID"'), "a name stands twice"),
+        (LINE.replace(b"aws-cli", b"\xff"), "not UTF-8"),
+        (LINE.replace(b"aws-cli", b"\\ud800"), "lone surrogate"),
+        (LINE.replace(b"aws-cli", b"x" * 9000), "data.user_agent: expected"),
+    ],
+)
+def test_one_bad_record_is_set_aside_and_the_others_stand(
+    tmp_path: Path, shape: str, bad: bytes, reason: str
+) -> None:
+    parts = [LINE, bad, LINE]
+    path = tmp_path / "log.json"
+    path.write_bytes(b'{"Records":[%s]}' % b",".join(parts) if shape == "records" else b"\n".join(parts))
+    outcomes = run(path)
+    assert [type(o) for o in outcomes] == [Collected, SetAside, Collected]
+    aside = outcomes[1]
+    assert isinstance(aside, SetAside)
+    assert aside.where == f"{path}:2"
+    assert reason in aside.reason
+    assert aside.raw == bad
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "bad"),
+    [
+        (b'{"Records":[]}', 0, {}),
+        (b"", 0, {}),
+        (b'{"Records":[%s' % LINE, 0, {"1": "the file ends before its array does"}),
+        (b'{"Records":[%s,' % LINE, 1, {"2": "the file ends before its array does"}),
+        (b'{"Records":[%s,{"a":"b' % LINE, 1, {"2": "the file ends before its array does"}),
+        (b'{"Records":[%s,]}' % LINE, 1, {"2": "an empty place in the array"}),
+        (b'{"Records":[%s]' % LINE, 1, {"2": "text after the last record"}),
+        (b'{"Records":[%s]},{}' % LINE, 1, {"2": "text after the last record"}),
+        (b'{"Records":[%s}' % LINE, 1, {"2": "text after the last record"}),
+        (b'{\n"Events": [\n%s\n]\n}' % LINE, 0, {"1": 'neither {"Records":[…]} nor one record on each line'}),
+    ],
+)
+def test_a_file_out_of_shape_says_where(
+    tmp_path: Path, content: bytes, good: int, bad: dict[str, str]
+) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(content)
+    outcomes = run(path)
+    assert sum(isinstance(o, Collected) for o in outcomes) == good
+    assert reasons(outcomes) == bad
+
+
+def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) -> None:
+    tricky = {"note": 'a"b\\', "brackets": "]}[{,", "fill": "\\" * 50_000 + '"' * 50_000}
+    records = [RECORD | {"eventID": f"id-{n}", "requestParameters": tricky} for n in range(20)]
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"Records": records}))
+    assert [o.event["id"] for o in run(path) if isinstance(o, Collected)] == [f"id-{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize("shape", ["records", "lines"])
+def test_a_broken_gzip_stream_keeps_what_came_before_the_break(tmp_path: Path, shape: str) -> None:
+    # Incompressible, so that the break lies among the records.
+    lines = [
+        json.dumps(
+            RECORD | {"eventID": f"id-{n}", "requestID": random.Random(n).randbytes(500).hex()}
+        ).encode()
+        for n in range(2000)
+    ]
+    content = b'{"Records":[%s]}' % b",".join(lines) if shape == "records" else b"\n".join(lines)
+    packed = gzip.compress(content)
+    path = tmp_path / "log.json.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    outcomes = run(tmp_path)
+    assert 500 < sum(isinstance(o, Collected) for o in outcomes) < 1500
+    assert isinstance(outcomes[-1], SetAside)
+    (reason,) = reasons(outcomes).values()
+    assert reason.startswith("the file cannot be read from here on: Compressed file ended before")
+
+
+def test_a_corrupted_gzip_file_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "log.json.gz"
+    path.write_bytes(b"\x1f\x8b" + b"\x00" * 40)
+    assert list(reasons(run(path))) == ["1"]
+
+
+@pytest.mark.parametrize("shape", ["records", "lines"])
+def test_a_record_without_an_end_does_not_fill_the_memory(
+    tmp_path: Path, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_RECORD", 100_000)
+    endless = LINE.replace(b"aws-cli", b"x" * 500_000)
+    parts = [LINE, endless, LINE]
+    path = tmp_path / "log.json"
+    path.write_bytes(b'{"Records":[%s]}' % b",".join(parts) if shape == "records" else b"\n".join(parts))
+    outcomes = run(path)
+    aside = outcomes[1]
+    assert isinstance(aside, SetAside)
+    assert "over 100000 bytes" in aside.reason
+    assert len(aside.raw) == 100_000
+    # On lines the next record is found again; in an array it cannot be told from the endless one.
+    assert len(outcomes) == (2 if shape == "records" else 3)
+
+
+def test_a_folder_is_read_sorted_and_deep_and_only_where_the_name_fits(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.json", "a.ndjson", "c.jsonl.gz", "LICENSE", "c.csv"):
+        (tmp_path / name).write_bytes(LINE)
+    assert [o.where for o in run(tmp_path)] == [
+        f"{tmp_path / n}:1" for n in ("a.ndjson", "b/2.json", "c.jsonl.gz")
+    ]
+
+
+def test_a_path_that_does_not_exist_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(LINE)
+    with pytest.raises(NotFound):
+        next(collect(CloudTrail(), [tmp_path, tmp_path / "nowhere"]))

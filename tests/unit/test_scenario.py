@@ -1,0 +1,122 @@
+"""The scenario: valid, in order, repeatable, and with the faults that it promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+
+from ledger.canonical import Object
+from ledger.catalogue import all_types, check_event
+from ledger.entry import Event, Phase, parse_event
+from ledger.errors import MalformedInput
+from ledger.scenario import DEFAULT_EVENTS, FAULTS, scenario
+
+START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+END = START + 365 * 86_400_000
+
+
+@pytest.fixture(scope="module")
+def year() -> list[Object]:
+    return list(scenario(1, DEFAULT_EVENTS, START, END))
+
+
+@pytest.fixture(scope="module")
+def events(year: list[Object]) -> list[Event]:
+    return [parse_event(value) for value in year]
+
+
+def of(events: list[Event], kind: str) -> list[tuple[Event, dict[str, Any]]]:
+    return [(e, cast(dict[str, Any], e.data)) for e in events if e.type == f"transfer-ledger.{kind}.v1"]
+
+
+def test_every_event_is_valid_under_the_catalogue(events: list[Event]) -> None:
+    for event in events:
+        check_event(event)
+
+
+def test_the_events_are_as_many_as_asked_for_and_in_time_order(events: list[Event]) -> None:
+    assert len(events) == DEFAULT_EVENTS
+    times = [event.time for event in events]
+    assert times == sorted(times)
+    assert START <= times[0] <= times[-1] < END
+
+
+def test_the_same_arguments_give_the_same_events(year: list[Object]) -> None:
+    assert list(scenario(1, DEFAULT_EVENTS, START, END)) == year
+
+
+def test_every_key_is_unique_and_no_other_scenario_shares_one(events: list[Event]) -> None:
+    keys = {event.key for event in events}
+    assert len(keys) == len(events)
+    for other in (
+        scenario(2, 500, START, END),
+        scenario(1, 500, START, END),
+        scenario(1, 500, START, END + 1),
+    ):
+        assert keys.isdisjoint(parse_event(value).key for value in other)
+
+
+def test_every_type_and_every_phase_occurs(events: list[Event]) -> None:
+    assert {event.type for event in events} == {t.name for t in all_types()}
+    for kind in ("access", "permission-snapshot"):
+        assert {event.phase for event, _ in of(events, kind)} == set(Phase)
+    assert {data["choice"] for _, data in of(events, "consent")} >= {"granted", "watch-only", "withdrawn"}
+
+
+def test_sessions_are_spread_over_the_year(events: list[Event]) -> None:
+    assert len({event.subject for event in events}) == DEFAULT_EVENTS // 250
+    assert any(event.subject.endswith("-tokyo") for event in events)
+
+
+def test_a_hop_runs_below_tls_1_2(events: list[Event]) -> None:
+    assert "tls-1.1" in FAULTS
+    assert any(data["tls_version"] == "1.1" for _, data in of(events, "hop"))
+
+
+def test_a_hop_passes_an_undeclared_country(events: list[Event]) -> None:
+    assert any(data["to"]["country"] not in data["declared_path"] for _, data in of(events, "hop"))
+
+
+def test_a_watch_only_viewer_s_interaction_leaves(events: list[Event]) -> None:
+    choices = {(e.subject, data["pii_principal_id"]): data["choice"] for e, data in of(events, "consent")}
+    exported = [
+        choices[event.subject, data["pii_principal_id"]]
+        for event, data in of(events, "hop")
+        if "interaction" in data["data_categories"]
+    ]
+    assert "watch-only" in exported
+
+
+def test_a_replay_lies_open_and_an_outside_account_reads_another(events: list[Event]) -> None:
+    assert any(data["public"] for _, data in of(events, "permission-snapshot"))
+    accounts = Counter(data["principal_account"] for _, data in of(events, "access"))
+    assert 0 < min(accounts.values()) <= 2
+
+
+def test_some_accesses_are_refused(events: list[Event]) -> None:
+    outcomes = Counter(data["outcome"] for _, data in of(events, "access"))
+    assert 0 < outcomes["refused"] < outcomes["allowed"] / 10
+
+
+def test_a_session_lacks_its_snapshot_after_storage(events: list[Event]) -> None:
+    snapshots = {e.subject for e, _ in of(events, "permission-snapshot") if e.phase is Phase.STORAGE}
+    assert {e.subject for e, _ in of(events, "storage")} - snapshots
+
+
+@pytest.mark.parametrize(("count", "span"), [(1, 1), (7, 10), (300, 1000), (999, 86_400_000)])
+def test_small_scenarios_and_short_spans_hold_the_same_promises(count: int, span: int) -> None:
+    found = [parse_event(value) for value in scenario(3, count, START, START + span)]
+    assert len({event.key for event in found}) == count
+    times = [event.time for event in found]
+    assert times == sorted(times)
+    assert all(START <= time < START + span for time in times)
+    for event in found:
+        check_event(event)
+
+
+@pytest.mark.parametrize(("count", "end"), [(0, END), (1, START)])
+def test_an_empty_scenario_is_refused(count: int, end: int) -> None:
+    with pytest.raises(MalformedInput):
+        list(scenario(1, count, START, end))
