@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from ledger import catalogue
@@ -197,3 +198,16 @@ def test_a_type_has_a_json_schema_of_its_own(type_: catalogue.EventType) -> None
     assert schema["additionalProperties"] is False
     assert set(GOOD[type_.kind]) <= set(schema["properties"])
     assert type_.visible <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_another_validator_reads_the_schema_as_the_ledger_does(kind: str) -> None:
+    schema = catalogue.find(f"transfer-ledger.{kind}.v1").schema()
+    jsonschema_rs.meta.validate(schema)
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    validator.validate(GOOD[kind])
+    for name in GOOD[kind]:
+        wrong = GOOD[kind] | {name: {"no": "such"}}
+        assert not validator.is_valid(wrong)
+        assert problems(event(kind, **{name: wrong[name]}))
+    assert not validator.is_valid(GOOD[kind] | {"phone": "1"})

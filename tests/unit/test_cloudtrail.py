@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import itertools
 import json
 import random
 from collections import Counter
@@ -10,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.shared_data import shared_file
 
 from ledger import canonical
 from ledger.catalogue import ACCESS, check_event
 from ledger.collect import CloudTrail, Collected, Outcome, SetAside, Tally, collect, files
-from ledger.entry import Phase, parse_event
+from ledger.entry import Phase, commit_event, make_entry, parse_entry, parse_event
 from ledger.errors import NotFound
-from ledger.types import Digest
+from ledger.types import Digest, parse_origin, parse_party_id
 
 RECORD: dict[str, Any] = {
     "eventVersion": "1.08",
@@ -86,6 +90,19 @@ def test_the_attack_is_read_as_aws_logged_it() -> None:
     assert Counter(d["outcome"] for d in found) == {"allowed": 2600, "failed": 240, "refused": 60}
     assert Counter(d.get("tls_version") for d in found) == {"1.2": 2096, "1.3": 199, None: 605}
     assert sum(d["read_only"] for d in found) == 2326
+
+
+def test_no_entry_of_a_real_record_holds_who_what_or_where_from() -> None:
+    salts = itertools.count()
+    origin, party = parse_origin("ledger.example/acme-live"), parse_party_id("acme")
+    for outcome in run(shared_file("cloudtrail", "stratus-attack")):
+        assert isinstance(outcome, Collected)
+        event = parse_event(outcome.event)
+        statement = commit_event(event, ACCESS.visible, lambda: next(salts).to_bytes(16, "big"))
+        entry = make_entry(statement, origin, party, event.time).decode()
+        for name in ("principal", "action", "resource", "source_address", "user_agent", "raw_sha256"):
+            assert str(event.data.get(name, "nothing")) not in entry
+        assert parse_entry(entry.encode()).event(statement.disclosures) == event
 
 
 def test_collecting_again_gives_the_same_events() -> None:
@@ -308,6 +325,22 @@ def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) 
     path = tmp_path / "log.json"
     path.write_text(json.dumps({"Records": records}))
     assert [o.event["id"] for o in run(path) if isinstance(o, Collected)] == [f"id-{n}" for n in range(20)]
+
+
+@given(
+    st.lists(st.dictionaries(st.text(), st.recursive(st.text() | st.integers(), st.lists), max_size=3)),
+    st.booleans(),
+    st.integers(1, 40),
+)
+def test_an_array_is_cut_where_python_cuts_it(values: list[Any], ascii_only: bool, chunk: int) -> None:
+    text = json.dumps({"Records": values}, ensure_ascii=ascii_only)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_CHUNK", chunk)
+        file = io.BytesIO(text.encode("utf-8", "surrogatepass"))
+        file.seek(len('{"Records": ['))
+        found = list(files.split_array(file))
+    assert [json.loads(record.raw.decode("utf-8", "surrogatepass")) for record in found] == values
+    assert all(record.problem is None for record in found)
 
 
 @pytest.mark.parametrize("shape", ["records", "lines"])
