@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shared_data import shared_file
 
@@ -327,6 +327,7 @@ def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) 
     assert [o.event["id"] for o in run(path) if isinstance(o, Collected)] == [f"id-{n}" for n in range(20)]
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.dictionaries(st.text(), st.recursive(st.text() | st.integers(), st.lists), max_size=3)),
     st.booleans(),
