@@ -14,8 +14,9 @@ from ledger import __version__
 DESCRIPTION = """
 Evidence of cross-border transfers of personal data that nobody can rewrite, thin out or back-date unnoticed.
 
-Platforms push CloudEvents; the ledger commits them, hashes them into Merkle batches and anchors each batch in a contract
-on an EVM chain. Auditors read events, access logs and permission snapshots, each with a proof that they verify offline.
+Platforms push CloudEvents; the ledger commits them, hashes them into Merkle batches and anchors each batch in a
+contract on an EVM chain. Auditors read events, access logs and permission snapshots, each with a proof that they verify
+offline.
 """
 
 _TEXTS = {

@@ -108,7 +108,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _defect(request: Request, error: Exception) -> JSONResponse:
-    log.exception("defect", path=request.url.path)
+    log.error("defect", path=request.url.path, exc_info=error)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal-server-error",

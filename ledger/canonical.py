@@ -22,7 +22,7 @@ import rfc8785
 from ledger.errors import MalformedInput
 from ledger.types import MAX_INTEGER
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Object: TypeAlias = "dict[str, Value]"
 
 MAX_DEPTH = 64

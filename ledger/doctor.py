@@ -72,7 +72,7 @@ class Doctor:
     ) -> None:
         self._store = store
         self._chain = chain
-        self._progress = progress
+        self.progress = progress
         self.summaries: dict[str, LogSummary] = {}
 
     def examine(self) -> Iterator[Difference]:
@@ -80,7 +80,7 @@ class Doctor:
         for problem in self._store.self_check():
             yield Difference("store", "database", problem)
         for log in self._store.logs():
-            yield from _LogExamination(self._store, self._chain, log, self._progress, self.summaries).run()
+            yield from _LogExamination(self._store, self._chain, log, self.progress, self.summaries).run()
 
 
 class _LogExamination:

@@ -42,7 +42,7 @@ class Phase(StrEnum):
     STORAGE = "storage"
 
 
-_TOKEN = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
+_OPAQUE = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
 _HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = re.compile(
     rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR_MINUTE}:[0-5][0-9](?:\.[0-9]{{1,9}})?(?:Z|[+-]{_HOUR_MINUTE})"
@@ -52,14 +52,14 @@ _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 _ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
     "specversion": (re.compile(r"1\.0"), "1.0"),
-    "id": (re.compile(_TOKEN + "{0,127}"), "an opaque id: 1 to 128 letters, digits and :._~+=/-"),
+    "id": (re.compile(_OPAQUE + "{0,127}"), "an opaque id: 1 to 128 letters, digits and :._~+=/-"),
     "source": (
         re.compile(r"[A-Za-z0-9/][A-Za-z0-9:._~/-]{0,254}"),
         "a URI-reference without user, query or fragment",
     ),
     "type": (re.compile(r"[a-z0-9][a-z0-9.-]{0,127}"), "a catalogued type such as transfer-ledger.access.v1"),
     "subject": (
-        re.compile(_TOKEN + "{0,127}"),
+        re.compile(_OPAQUE + "{0,127}"),
         "the transfer's opaque id: 1 to 128 letters, digits and :._~+=/-",
     ),
     "time": (_RFC3339, "an RFC 3339 time with its offset"),

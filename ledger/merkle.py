@@ -239,8 +239,8 @@ def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
 def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """Raise `InclusionRefuted` unless `leaf` sits at `index` of the tree of `size` leaves under `root`.
 
-    RFC 9162 §2.1.3.2. Index and path length are bound to the size. The size is not bound to the root by any path (leaf 0
-    has the same way up in trees of 3 and 4), so it must come from where the root came: a header or a checkpoint.
+    RFC 9162 §2.1.3.2. Index and path length are bound to the size. The size is not bound to the root by any path
+    (leaf 0 has the same way up in trees of 3 and 4), so it must come from where the root came: a header or checkpoint.
     """
     computed = root_from_path(leaf, index, size, path)
     if computed != root:

@@ -7,13 +7,14 @@ under its lock (I2); what is anchored is decided by the contract, which takes on
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
 
-from ledger import catalogue, projections
+from ledger import catalogue
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
@@ -30,6 +31,7 @@ from ledger.guard import HistoryGuard
 from ledger.merkle import append_nodes, leaf_hash, tree_root
 from ledger.policy import Policy
 from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
+from ledger.projections import project as project_event
 from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
     AccessRecord,
@@ -142,10 +144,10 @@ class Pipeline:
                 visible = catalogue.check_event(event).visible
                 statements.append(commit_event(event, visible, self._salt))
             except InvalidEvent as error:
-                for problem in error.details.get("problems", [{"at": "", "problem": error.message}]):
-                    problems.append(
-                        {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
-                    )
+                problems += [
+                    {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
+                    for problem in error.details.get("problems", [{"at": "", "problem": error.message}])
+                ]
             except TooLarge as error:
                 raise TooLarge(
                     f"event {number}: {error.message}", expected=error.expected, got=error.got
@@ -184,17 +186,24 @@ class Pipeline:
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
     def _result(self, origin: Origin, work: _Push) -> PushResult:
-        receipts: list[StoredReceipt] = []
-        pushed = []
-        for event, status, committed in work.placed:
-            for index, receipt in enumerate(receipts):
-                if receipt.first <= committed.position < receipt.first + receipt.count:
-                    break
-            else:
-                index = len(receipts)
-                receipts.append(self.store.receipt(origin, committed.position))
-            pushed.append(Pushed(event, status, committed.position, committed.leaf, index))
-        return PushResult(tuple(pushed), tuple(receipt.note for receipt in receipts))
+        receipts: dict[Position, StoredReceipt] = {}
+        for position in sorted(committed.position for _, _, committed in work.placed):
+            newest = next(reversed(receipts.values()), None)
+            if newest is None or position >= newest.first + newest.count:
+                found = self.store.receipt(origin, position)
+                receipts[found.first] = found
+        firsts = list(receipts)
+        pushed = tuple(
+            Pushed(
+                event,
+                status,
+                committed.position,
+                committed.leaf,
+                bisect_right(firsts, committed.position) - 1,
+            )
+            for event, status, committed in work.placed
+        )
+        return PushResult(pushed, tuple(receipt.note for receipt in receipts.values()))
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
@@ -265,7 +274,7 @@ def project_range(events: Iterator[Committed]) -> tuple[list[AccessRecord], list
     accesses: list[AccessRecord] = []
     snapshots: list[SnapshotRecord] = []
     for event in events:
-        match projections.project(event):
+        match project_event(event):
             case AccessRecord() as access:
                 accesses.append(access)
             case SnapshotRecord() as snapshot:

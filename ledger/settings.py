@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         return Policy(
             seal_leaves=self.seal_leaves,
             seal_age=round(self.seal_seconds * 1000),
-            batch_leaves=max(self.seal_leaves, Policy.batch_leaves),
+            batch_leaves=max(self.seal_leaves, Policy().batch_leaves),
             include_within=round(self.include_within_seconds * 1000),
             confirmations=self.confirmations,
         )

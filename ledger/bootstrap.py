@@ -1,0 +1,206 @@
+"""Wires ports to adapters, once: the only module that knows both."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from ledger.adapters.anvil import ManagedAnvil, fund
+from ledger.adapters.clock import SystemClock
+from ledger.adapters.evm import EvmAnchorer, EvmChain, EvmRegistrar, address_of, deploy
+from ledger.adapters.keys import EvmKeyFile, FileKeyring
+from ledger.adapters.sql import open_store
+from ledger.anchor import ContractRef
+from ledger.disclosure import SALT_BYTES
+from ledger.errors import InputError, NotFound
+from ledger.keys import api_key_text
+from ledger.pipeline import Pipeline
+from ledger.ports import Chain, Clock, Keyring, Registrar, Store
+from ledger.records import ApiKey, Log, Scope
+from ledger.settings import CONFIG, Settings
+from ledger.types import Origin, PartyId
+from ledger.workers import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A ledger with its world. `operator` is the address that anchors."""
+
+    settings: Settings
+    store: Store
+    chain: Chain
+    keyring: Keyring
+    clock: Clock
+    pipeline: Pipeline
+    registrar: Registrar | None
+    operator: str
+
+    def worker(self) -> Worker:
+        return Worker(self.pipeline, self.settings.poll_seconds)
+
+    def create_log(self, origin: Origin, party: PartyId) -> Log:
+        """Make a log: its key, its place in the contract, its record, in this order. Again changes nothing.
+
+        Raises:
+            NotFound: no such party.
+            AlreadyExists: the log is another party's, or registered with another operator.
+            ChainUnavailable: no answer; call again.
+        """
+        self.store.party(party)
+        signer = self.keyring.create(origin)
+        if self.registrar is not None:
+            self.registrar.register_log(origin, self.operator)
+        try:
+            created = self.store.log(origin).created
+        except NotFound:
+            created = self.clock.now()
+        log = Log(origin, party, str(signer.key), self.chain.contract, created)
+        self.store.add_log(log)
+        return log
+
+    def create_api_key(self, party: PartyId, origin: Origin, scopes: frozenset[Scope]) -> str:
+        """Make an API key and answer its text, which is not kept.
+
+        Raises:
+            NotFound: no such party or log.
+        """
+        self.store.party(party)
+        self.store.log(origin)
+        id, text, hashed = api_key_text(secrets.token_bytes(6), secrets.token_bytes(32))
+        self.store.add_api_key(ApiKey(id, hashed, party, origin, scopes, self.clock.now()))
+        return text
+
+
+def initialise(settings: Settings) -> ContractRef:
+    """Make the data folder, the schema, the keys and the contract, as far as they are not there; answer the contract.
+
+    Without `rpc` the chain is a managed Anvil; with it, the registrar's key pays for the contract unless `contract`
+    names one.
+
+    Raises:
+        ChainUnavailable: no answer, or the registrar's account has no funds.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    open_store(settings.database_url).close()
+    EvmKeyFile(settings.operator_key_file).load_or_create()
+    registrar = EvmKeyFile(settings.registrar_key_file).load_or_create()
+    with _rpc(settings) as rpc:
+        if settings.contract is None:
+            contract = deploy(rpc, registrar, timeout=settings.rpc_timeout_seconds).contract
+        else:
+            contract = ContractRef(settings.chain_id, settings.contract)
+        chain = EvmChain(rpc, contract, settings.rpc_timeout_seconds)
+        try:
+            chain.check()
+        finally:
+            chain.close()
+    _write_config(settings, contract)
+    return contract
+
+
+def _write_config(settings: Settings, contract: ContractRef) -> None:
+    """Keep what `initialise` settled; a file that is there is the user's."""
+    path = settings.data / CONFIG
+    if path.exists():
+        return
+    lines = [f'contract = "{contract.address}"', f"chain_id = {contract.chain_id}"]
+    lines += [f'rpc = "{settings.rpc}"'] if settings.rpc else []
+    lines += [f'database = "{settings.database}"'] if settings.database else []
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)  # a database URL may hold a password
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[Wired]:
+    """The ledger in the data folder, with its chain; a managed chain runs while this is open.
+
+    Raises:
+        InputError: the folder is not initialised.
+        Unavailable: the store or the managed chain does not start.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(_store(settings))
+        rpc = stack.enter_context(_rpc(settings))
+        chain = EvmChain(rpc, _contract(settings), settings.rpc_timeout_seconds)
+        stack.callback(chain.close)
+        operator_key = EvmKeyFile(settings.operator_key_file).load()
+        keyring, clock = FileKeyring(settings.data / "keys" / "logs"), SystemClock()
+        pipeline = Pipeline(
+            store=store,
+            chain=chain,
+            anchorer=EvmAnchorer(chain, operator_key),
+            keyring=keyring,
+            clock=clock,
+            salt=lambda: secrets.token_bytes(SALT_BYTES),
+            policy=settings.policy,
+        )
+        yield Wired(
+            settings=settings,
+            store=store,
+            chain=chain,
+            keyring=keyring,
+            clock=clock,
+            pipeline=pipeline,
+            registrar=_registrar(settings, chain),
+            operator=address_of(operator_key),
+        )
+
+
+@contextmanager
+def open_store_only(settings: Settings) -> Iterator[tuple[Store, Keyring, Clock]]:
+    """The store and the keys alone, for commands that need no chain."""
+    _contract(settings)
+    with _store(settings) as store:
+        yield store, FileKeyring(settings.data / "keys" / "logs"), SystemClock()
+
+
+@contextmanager
+def open_chain(rpc: str, contract: ContractRef, timeout: float = 10.0) -> Iterator[Chain]:
+    """A verifier's view of a contract through a node of the verifier's choice. Needs no data folder."""
+    chain = EvmChain(rpc, contract, timeout)
+    try:
+        chain.check()
+        yield chain
+    finally:
+        chain.close()
+
+
+def _contract(settings: Settings) -> ContractRef:
+    if settings.contract is None:
+        raise InputError(
+            f"{settings.data} is not initialised",
+            expected=f"a contract in {settings.data / CONFIG}",
+            advice=f"Run `transfer-ledger --data {settings.data} init`.",
+        )
+    return ContractRef(settings.chain_id, settings.contract)
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[Store]:
+    store = open_store(settings.database_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _rpc(settings: Settings) -> Iterator[str]:
+    """The node's URL: the one in the settings, or a managed Anvil whose accounts need no funds of their own."""
+    if settings.rpc is not None:
+        yield settings.rpc
+        return
+    with ManagedAnvil(settings.data / "chain", chain_id=settings.chain_id) as rpc:
+        for file in (settings.operator_key_file, settings.registrar_key_file):
+            fund(rpc, address_of(EvmKeyFile(file).load()))
+        yield rpc
+
+
+def _registrar(settings: Settings, chain: EvmChain) -> Registrar | None:
+    """None where the registrar's key is somebody else's, as it should be in production."""
+    try:
+        return EvmRegistrar(chain, EvmKeyFile(settings.registrar_key_file).load())
+    except NotFound:
+        return None

@@ -1,0 +1,333 @@
+"""Set up, run and look after a ledger."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+from rich.table import Table
+
+from api.app import create_app
+from api.services import Services
+from ledger.bootstrap import initialise, open_ledger, open_store_only
+from ledger.catalogue.base import COUNTRIES
+from ledger.cli.shared import JsonOption, LogOption, app, err, load_settings, out, print_json, progress_bar
+from ledger.doctor import Difference, Doctor
+from ledger.errors import MalformedInput, Unavailable
+from ledger.ports import Store
+from ledger.records import Party, Role, Scope
+from ledger.settings import Settings
+from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
+
+log_app = typer.Typer(no_args_is_help=True, help="Create and list logs.")
+party_app = typer.Typer(no_args_is_help=True, help="Register and list parties.")
+key_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+app.add_typer(log_app, name="log")
+app.add_typer(party_app, name="party")
+app.add_typer(key_app, name="key")
+
+PartyOption = Annotated[str, typer.Option("--party", help="The party's id.")]
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    rpc: Annotated[str | None, typer.Option(help="URL of an EVM node; a managed Anvil by default.")] = None,
+    chain_id: Annotated[int | None, typer.Option(help="The node's chain id.")] = None,
+    contract: Annotated[str | None, typer.Option(help="A TransferLog that is deployed already.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL; SQLite by default.")] = None,
+) -> None:
+    """Make the data folder: database, keys, chain and contract. Again changes nothing.
+
+    Example: `transfer-ledger --data ./ledger-data init`
+    """
+    settings = load_settings(context, rpc=rpc, chain_id=chain_id, contract=contract, database=database)
+    made = initialise(settings)
+    out.print(f"initialised {settings.data}: contract {made.address} on chain {made.chain_id}", markup=False)
+
+
+@party_app.command("add")
+def party_add(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(help="An opaque id, such as acme.")],
+    name: Annotated[str, typer.Option(help="The organisation's name.")],
+    role: Annotated[Role, typer.Option(help="What it does.")],
+    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2.")],
+) -> None:
+    """Register a party.
+
+    Example: `transfer-ledger party add acme --name "ACME Live" --role platform --country CN`
+    """
+    if country not in COUNTRIES:
+        raise MalformedInput("not a country", expected="ISO 3166-1 alpha-2, e.g. CN", got=repr(country[:20]))
+    with open_store_only(load_settings(context)) as (store, _, _):
+        store.add_party(Party(parse_party_id(id), name, role, country))
+    out.print(f"party {id}", markup=False)
+
+
+@party_app.command("list")
+def party_list(context: typer.Context, json: JsonOption = False) -> None:
+    """List the parties."""
+    with open_store_only(load_settings(context)) as (store, _, _):
+        parties = store.parties()
+    rows = [{"id": p.id, "name": p.name, "role": p.role.value, "country": p.country} for p in parties]
+    _print_rows(rows, as_json=json)
+
+
+@log_app.command("create")
+def log_create(
+    context: typer.Context,
+    origin: Annotated[str, typer.Argument(help="A schema-less URL prefix, e.g. ledger.example/acme-live.")],
+    party: PartyOption,
+) -> None:
+    """Create a party's log: its key, its place in the contract, its record. Again changes nothing.
+
+    Prints the log's verifier key: publish it where auditors trust it.
+
+    Example: `transfer-ledger log create ledger.example/acme-live --party acme`
+    """
+    with open_ledger(load_settings(context)) as ledger:
+        log = ledger.create_log(parse_origin(origin), parse_party_id(party))
+        out.print(log.verifier_key, markup=False)
+        if ledger.registrar is None:
+            err.print(
+                f"The registrar must register {origin} with the operator {ledger.operator}.", markup=False
+            )
+
+
+@log_app.command("list")
+def log_list(context: typer.Context, json: JsonOption = False) -> None:
+    """List the logs."""
+    with open_store_only(load_settings(context)) as (store, _, _):
+        logs = store.logs()
+    _print_rows([{"origin": x.origin, "party": x.party, "key": x.verifier_key} for x in logs], as_json=json)
+
+
+@key_app.command("create")
+def key_create(
+    context: typer.Context,
+    log: LogOption,
+    party: PartyOption,
+    scope: Annotated[list[Scope], typer.Option(help="May be given more than once.")],
+) -> None:
+    """Create an API key, bound to a party and a log. It is shown once and not kept.
+
+    Example: `transfer-ledger key create --log ledger.example/acme-live --party acme --scope push --scope read`
+    """
+    with open_ledger(load_settings(context)) as ledger:
+        text = ledger.create_api_key(parse_party_id(party), parse_origin(log), frozenset(scope))
+    out.print(text, markup=False)
+
+
+@key_app.command("list")
+def key_list(context: typer.Context, json: JsonOption = False) -> None:
+    """List the API keys, without their secrets."""
+    with open_store_only(load_settings(context)) as (store, _, _):
+        keys = store.api_keys()
+    rows = [
+        {
+            "id": key.id,
+            "party": key.party,
+            "log": key.origin,
+            "scopes": ",".join(sorted(key.scopes)),
+            "created": format_time(key.created),
+            "revoked": format_time(key.revoked) if key.revoked else "",
+        }
+        for key in keys
+    ]
+    _print_rows(rows, as_json=json)
+
+
+@key_app.command("revoke")
+def key_revoke(
+    context: typer.Context, id: Annotated[str, typer.Argument(help="The id, as `key list` shows.")]
+) -> None:
+    """Revoke an API key, at once and for ever."""
+    with open_store_only(load_settings(context)) as (store, _, clock):
+        store.revoke_api_key(id, clock.now())
+    out.print(f"revoked {id}", markup=False)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [default: 8420].")] = None,
+    worker: Annotated[bool | None, typer.Option(help="Seal, anchor and project in this process.")] = None,
+) -> None:
+    """Run the API, with the background work unless `--no-worker`. Ctrl-C ends it and loses nothing.
+
+    Example: `transfer-ledger --data ./ledger-data serve --port 8420`
+    """
+    settings = load_settings(context, host=host, port=port, worker=worker)
+    _set_up_logging(settings)
+    with open_ledger(settings) as ledger:
+        background = ledger.worker() if settings.worker else None
+        config = uvicorn.Config(
+            create_app(Services(ledger.pipeline, background)),
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+        )
+        if background:
+            background.start()
+        try:
+            uvicorn.Server(config).run()
+        finally:
+            if background:
+                background.stop()
+
+
+@app.command("worker")
+def run_worker(
+    context: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="Seal and anchor all that waits now, then end.")
+    ] = False,
+) -> None:
+    """Seal, anchor and project in a process of its own, beside `serve --no-worker`.
+
+    Example: `transfer-ledger --data ./ledger-data worker --once`
+    """
+    settings = load_settings(context)
+    _set_up_logging(settings)
+    with open_ledger(settings) as ledger:
+        worker = ledger.worker()
+        if once:
+            if not worker.once(force=True):
+                raise Unavailable(
+                    "; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed"
+                )
+            return
+
+        def end(number: int, frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        worker.run()
+
+
+@app.command()
+def status(context: typer.Context, json: JsonOption = False) -> None:
+    """Show where every log stands.
+
+    Example: `transfer-ledger --data ./ledger-data status`
+    """
+    with open_store_only(load_settings(context)) as (store, _, _):
+        states = [_log_status(store, log.origin) for log in store.logs()]
+    if json:
+        print_json(states)
+        return
+    for state in states:
+        for name, value in state.items():
+            out.print(f"{name:>14}: {value}", markup=False)
+        out.print()
+
+
+def _log_status(store: Store, origin: Origin) -> dict[str, object]:
+    head = store.head(origin)
+    checkpoint = store.checkpoint(origin)
+    return {
+        "log": origin,
+        "events": head.size,
+        "waiting": head.size - head.sealed,
+        "batches": head.batches,
+        "checkpoint": checkpoint.size if checkpoint else 0,
+        "projected": store.projected(origin),
+        "conflicts": len(store.conflicts(origin)),
+        "last_received": format_time(head.last_received) if head.size else "",
+        "log_id": "0x" + log_id(origin).hex(),
+    }
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the chain out.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Re-read everything and name the first place that differs. Exit 0 only if nothing does.
+
+    Entries, leaves, receipts, batches, the log tree, checkpoints, conflicts, projections and anchors.
+
+    Example: `transfer-ledger --data ./ledger-data doctor`
+    """
+    settings = load_settings(context)
+    if offline:
+        with open_store_only(settings) as (store, _, _):
+            found, summary = _examine(Doctor(store, None))
+    else:
+        with open_ledger(settings) as ledger:
+            found, summary = _examine(Doctor(ledger.store, ledger.chain))
+    if json:
+        print_json({"sound": not found, "differences": [str(d) for d in found], "logs": summary})
+    else:
+        for difference in found:
+            out.print(str(difference), markup=False)
+        for origin, line in summary.items():
+            out.print(f"{origin}: {line}", markup=False)
+        out.print(
+            "sound" if not found else f"{len(found)} difference(s); the first: {found[0]}", markup=False
+        )
+    if found:
+        raise typer.Exit(1)
+
+
+def _examine(doctor: Doctor) -> tuple[list[Difference], dict[str, str]]:
+    with progress_bar("reading") as update:
+        doctor.progress = lambda check, done, total: update(done, total)
+        found = list(doctor.examine())
+    summary = {
+        origin: f"{s.events} events in {s.batches} batches, {s.anchored} anchored"
+        for origin, s in doctor.summaries.items()
+    }
+    return found, summary
+
+
+@app.command()
+def rebuild(context: typer.Context) -> None:
+    """Drop the projections and make them again from the log.
+
+    Example: `transfer-ledger --data ./ledger-data rebuild`
+    """
+    with open_ledger(load_settings(context)) as ledger:
+        for log in ledger.store.logs():
+            count = ledger.pipeline.rebuild(log.origin)
+            out.print(f"{log.origin}: projected {count} events", markup=False)
+
+
+def _print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    out.print(table if rows else "none")
+
+
+def _set_up_logging(settings: Settings) -> None:
+    """Structured logs on standard error. They hold no personal data: no event content, no keys, no addresses."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

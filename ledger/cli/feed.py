@@ -1,0 +1,285 @@
+"""Feed a log: push events, import what other systems logged, make a scenario."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Protocol
+
+import typer
+
+from ledger import canonical
+from ledger.bootstrap import Wired, open_ledger
+from ledger.cli.shared import (
+    ApiKeyOption,
+    JsonOption,
+    LogOption,
+    UrlOption,
+    app,
+    err,
+    load_settings,
+    out,
+    print_json,
+    progress_bar,
+    require_api_key,
+)
+from ledger.client import Client, PushSummary
+from ledger.collect import CloudTrail, Collected, Collector, SetAside, Tally, collect
+from ledger.entry import Phase, event_time
+from ledger.errors import InputError, MalformedInput
+from ledger.pipeline import PushStatus
+from ledger.scenario import scenario
+from ledger.types import Origin, parse_origin
+
+import_app = typer.Typer(no_args_is_help=True, help="Import what other systems logged.")
+app.add_typer(import_app, name="import")
+
+CHUNK_EVENTS = 500
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class Target(Protocol):
+    """Where events are pushed: the API, or the ledger in the data folder."""
+
+    def push_lines(self, lines: bytes) -> PushSummary:
+        """Push NDJSON; see `ledger.client.Client.push_lines`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """The ledger in the data folder, without a server; its log's own party pushes."""
+
+    ledger: Wired
+    origin: Origin
+
+    def push_lines(self, lines: bytes) -> PushSummary:
+        values = [canonical.parse(line) for line in lines.split(b"\n") if line.strip()]
+        party = self.ledger.store.log(self.origin).party
+        result = self.ledger.pipeline.push(self.origin, party, values)
+        accepted = sum(pushed.status is PushStatus.ACCEPTED for pushed in result.events)
+        return PushSummary(accepted, len(result.events) - accepted, result.receipts)
+
+
+def _target(
+    context: typer.Context, log: str, url: str | None, api_key: str | None
+) -> AbstractContextManager[Target]:
+    origin = parse_origin(log)
+    return Client(url, require_api_key(api_key), origin) if url else _local(context, origin)
+
+
+@contextmanager
+def _local(context: typer.Context, origin: Origin) -> Iterator[Target]:
+    with open_ledger(load_settings(context)) as ledger:
+        ledger.store.log(origin)
+        yield LocalTarget(ledger, origin)
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    log: LogOption,
+    file: Annotated[
+        Path | None, typer.Argument(help="NDJSON, one CloudEvent a line; standard input if left out.")
+    ] = None,
+    url: UrlOption = None,
+    api_key: ApiKeyOption = None,
+    receipts: Annotated[Path | None, typer.Option(help="Append the signed receipts to this file.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Push events, one CloudEvent a line, in order.
+
+    A file is pushed on from where an interrupted push of it ended; pushing anything twice is harmless.
+
+    Example: `transfer-ledger push --log ledger.example/acme-live events.ndjson`
+    """
+    total = PushSummary(0, 0, ())
+    with _target(context, log, url, api_key) as target, _source(file) as source:
+        mark = _Mark(file, f"{url or ''} {log}") if file else None
+        start = mark.seek(source) if mark else 0
+        size = file.stat().st_size if file else None
+        with progress_bar("pushing bytes") as update:
+            done = start
+            for first, lines in _chunks(source):
+                summary = _push_chunk(target, first, lines, resumed=start > 0)
+                total = PushSummary(
+                    total.accepted + summary.accepted, total.duplicates + summary.duplicates, ()
+                )
+                _keep(receipts, summary.receipts)
+                done += len(lines)
+                update(done, size)
+                if mark:
+                    mark.set(done)
+        if mark:
+            mark.clear()
+    _report({"accepted": total.accepted, "duplicates": total.duplicates}, as_json=json)
+
+
+def _push_chunk(target: Target, first: int, lines: bytes, *, resumed: bool) -> PushSummary:
+    try:
+        return target.push_lines(lines)
+    except InputError as error:
+        last = first + lines.count(b"\n") - 1
+        since = " since the resumed place" if resumed else ""
+        error.message = f"in lines {first} to {last}{since}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+@contextmanager
+def _source(file: Path | None) -> Iterator[IO[bytes]]:
+    if file is None:
+        yield sys.stdin.buffer
+        return
+    try:
+        with file.open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise MalformedInput(f"{file} cannot be read", got=error.strerror or str(error)) from None
+
+
+def _chunks(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines in chunks, each with the number of its first line, from 1."""
+    first, size, lines = 1, 0, list[bytes]()
+    for line in source:
+        lines.append(line)
+        size += len(line)
+        if len(lines) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
+            yield first, b"".join(lines)
+            first, size, lines = first + len(lines), 0, []
+    if b"".join(lines).strip():
+        yield first, b"".join(lines)
+
+
+class _Mark:
+    """How far a file has been pushed, kept beside it until it is done: `FILE.push-mark`."""
+
+    def __init__(self, file: Path, target: str) -> None:
+        self._path = file.with_name(file.name + ".push-mark")
+        self._target = target
+
+    def seek(self, source: IO[bytes]) -> int:
+        """Go to where an interrupted push to the same target ended. A mark that does not fit is ignored."""
+        try:
+            mark = json.loads(self._path.read_text())
+            offset = int(mark["offset"]) if mark["target"] == self._target else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            offset = 0
+        source.seek(offset)
+        if offset:
+            err.print(f"going on at byte {offset}")
+        return offset
+
+    def set(self, offset: int) -> None:
+        temporary = self._path.with_name(self._path.name + ".new")
+        temporary.write_text(json.dumps({"target": self._target, "offset": offset}))
+        temporary.replace(self._path)
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _keep(path: Path | None, receipts: tuple[str, ...]) -> None:
+    if path is not None:
+        with path.open("a") as file:
+            file.writelines(note + "\n" for note in receipts)
+
+
+@import_app.command("cloudtrail")
+def import_cloudtrail(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders: JSON, NDJSON, gzipped or not.")],
+    log: LogOption,
+    transfer: Annotated[
+        str, typer.Option(help="The transfer that the accesses belong to (CloudEvents subject).")
+    ] = ("aws-cloudtrail"),
+    phase: Annotated[Phase, typer.Option(help="The phase that they belong to.")] = Phase.STORAGE,
+    set_aside: Annotated[
+        Path, typer.Option(help="Where records that cannot be read go, with the reason, as NDJSON.")
+    ] = Path("set-aside.ndjson"),
+    url: UrlOption = None,
+    api_key: ApiKeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Import AWS CloudTrail: one access event a record.
+
+    What cannot be read is set aside, never dropped. Importing again takes nothing twice.
+
+    Example: `transfer-ledger import cloudtrail --log ledger.example/acme-live ./AWSLogs`
+    """
+    with _target(context, log, url, api_key) as target:
+        tally, summary = _import(CloudTrail(subject=transfer, phase=phase), paths, target, set_aside)
+    counts = {
+        "read": tally.read,
+        "accepted": summary.accepted,
+        "duplicates": summary.duplicates,
+        "set aside": tally.set_aside,
+    }
+    _report(counts, as_json=json)
+    if tally.set_aside:
+        err.print(f"set aside in {set_aside}: {dict(tally.reasons.most_common(5))}", markup=False)
+
+
+def _import(
+    collector: Collector, paths: list[Path], target: Target, set_aside: Path
+) -> tuple[Tally, PushSummary]:
+    tally, summary = Tally(), PushSummary(0, 0, ())
+    lines: list[bytes] = []
+
+    def flush() -> None:
+        nonlocal summary
+        if lines:
+            pushed = target.push_lines(b"".join(lines))
+            summary = PushSummary(
+                summary.accepted + pushed.accepted, summary.duplicates + pushed.duplicates, ()
+            )
+            lines.clear()
+
+    with progress_bar("importing records") as update:
+        for outcome in tally.watch(collect(collector, paths)):
+            match outcome:
+                case Collected(_, event):
+                    lines.append(canonical.encode(event) + b"\n")
+                case SetAside():
+                    _put_aside(set_aside, outcome)
+            if len(lines) >= CHUNK_EVENTS:
+                flush()
+                update(tally.read, None)
+        flush()
+    return tally, summary
+
+
+def _put_aside(path: Path, outcome: SetAside) -> None:
+    line = {
+        "where": outcome.where,
+        "reason": outcome.reason,
+        "raw": outcome.raw.decode("utf-8", "backslashreplace"),
+    }
+    with path.open("a") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+@app.command("scenario")
+def make_scenario(
+    events: Annotated[int, typer.Option(help="How many events.")] = 3000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 1,
+    since: Annotated[str, typer.Option(help="Start of the year.")] = "2025-11-01T00:00:00Z",
+    until: Annotated[str, typer.Option(help="End of the year.")] = "2026-11-01T00:00:00Z",
+) -> None:
+    """Print a year of cross-border live commerce, with some faults, as NDJSON. For trying things out.
+
+    Example: `transfer-ledger scenario --events 100 | transfer-ledger push --log ledger.example/acme-live`
+    """
+    for event in scenario(seed, events, event_time(since), event_time(until)):
+        sys.stdout.buffer.write(canonical.encode(event) + b"\n")
+
+
+def _report(counts: dict[str, int], *, as_json: bool) -> None:
+    if as_json:
+        print_json({name.replace(" ", "_"): count for name, count in counts.items()})
+    else:
+        out.print(" · ".join(f"{count} {name}" for name, count in counts.items()), markup=False)
