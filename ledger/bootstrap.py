@@ -1,4 +1,8 @@
-"""Wires ports to adapters, once: the only module that knows both."""
+"""Wires ports to adapters, once: the only module that knows both.
+
+Adapters are imported where they are wired: verifying a proof offline needs no database, and loading web3 takes longer
+than most commands.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,10 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ledger.adapters.anvil import ManagedAnvil, fund
 from ledger.adapters.clock import SystemClock
-from ledger.adapters.evm import EvmAnchorer, EvmChain, EvmRegistrar, address_of, deploy
 from ledger.adapters.keys import EvmKeyFile, FileKeyring
-from ledger.adapters.sql import open_store
 from ledger.anchor import ContractRef
 from ledger.disclosure import SALT_BYTES
 from ledger.errors import InputError, NotFound
@@ -22,6 +24,9 @@ from ledger.records import ApiKey, Log, Scope
 from ledger.settings import CONFIG, Settings
 from ledger.types import Origin, PartyId
 from ledger.workers import Worker
+
+if TYPE_CHECKING:
+    from ledger.adapters.evm import EvmChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,9 @@ def initialise(settings: Settings) -> ContractRef:
     Raises:
         ChainUnavailable: no answer, or the registrar's account has no funds.
     """
+    from ledger.adapters.evm import EvmChain, deploy
+    from ledger.adapters.sql import open_store
+
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     open_store(settings.database_url).close()
     EvmKeyFile(settings.operator_key_file).load_or_create()
@@ -120,6 +128,8 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
         InputError: the folder is not initialised.
         Unavailable: the store or the managed chain does not start.
     """
+    from ledger.adapters.evm import EvmAnchorer, EvmChain, address_of
+
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
         rpc = stack.enter_context(_rpc(settings))
@@ -159,6 +169,8 @@ def open_store_only(settings: Settings) -> Iterator[tuple[Store, Keyring, Clock]
 @contextmanager
 def open_chain(rpc: str, contract: ContractRef, timeout: float = 10.0) -> Iterator[Chain]:
     """A verifier's view of a contract through a node of the verifier's choice. Needs no data folder."""
+    from ledger.adapters.evm import EvmChain
+
     chain = EvmChain(rpc, contract, timeout)
     try:
         chain.check()
@@ -179,6 +191,8 @@ def _contract(settings: Settings) -> ContractRef:
 
 @contextmanager
 def _store(settings: Settings) -> Iterator[Store]:
+    from ledger.adapters.sql import open_store
+
     store = open_store(settings.database_url)
     try:
         yield store
@@ -192,6 +206,9 @@ def _rpc(settings: Settings) -> Iterator[str]:
     if settings.rpc is not None:
         yield settings.rpc
         return
+    from ledger.adapters.anvil import ManagedAnvil, fund
+    from ledger.adapters.evm import address_of
+
     with ManagedAnvil(settings.data / "chain", chain_id=settings.chain_id) as rpc:
         for file in (settings.operator_key_file, settings.registrar_key_file):
             fund(rpc, address_of(EvmKeyFile(file).load()))
@@ -200,6 +217,8 @@ def _rpc(settings: Settings) -> Iterator[str]:
 
 def _registrar(settings: Settings, chain: EvmChain) -> Registrar | None:
     """None where the registrar's key is somebody else's, as it should be in production."""
+    from ledger.adapters.evm import EvmRegistrar
+
     try:
         return EvmRegistrar(chain, EvmKeyFile(settings.registrar_key_file).load())
     except NotFound:

@@ -11,11 +11,8 @@ from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
 from rich.table import Table
 
-from api.app import create_app
-from api.services import Services
 from ledger.bootstrap import initialise, open_ledger, open_store_only
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.shared import JsonOption, LogOption, app, err, load_settings, out, print_json, progress_bar
@@ -166,6 +163,11 @@ def serve(
 
     Example: `transfer-ledger --data ./ledger-data serve --port 8420`
     """
+    import uvicorn  # here, so that no other command waits for a web framework to load
+
+    from api.app import create_app
+    from api.services import Services
+
     settings = load_settings(context, host=host, port=port, worker=worker)
     _set_up_logging(settings)
     with open_ledger(settings) as ledger:
