@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from api import schemas, views
@@ -12,6 +12,7 @@ from api.parameters import After, Limit
 from api.services import KnownLog, Ledger
 from ledger.errors import MalformedInput, NotFound, Pending
 from ledger.merkle import log_consistency
+from ledger.tiles import bundle, parse_tile
 from ledger.types import BatchNo
 
 router = APIRouter(prefix="/v1", tags=["logs"])
@@ -52,6 +53,31 @@ def read_checkpoint(log: KnownLog, ledger: Ledger) -> PlainTextResponse:
     if checkpoint is None:
         raise Pending("no batch of this log is anchored yet")
     return PlainTextResponse(checkpoint.note)
+
+
+@router.get(
+    "/logs/{log:path}/tile/{tile:path}",
+    summary="A tile of the log tree",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "Hashes, or entries."}},
+)
+def read_tile(log: KnownLog, ledger: Ledger, tile: Annotated[str, Path(examples=["0/000.p/3"])]) -> Response:
+    """The log tree under the checkpoint as C2SP tlog-tiles: `/v1/logs/<origin>` is the prefix that clients ask for.
+
+    Entries are batch headers.
+    """
+    checkpoint = ledger.store.checkpoint(log.origin)
+    wanted = parse_tile(tile, checkpoint.size if checkpoint else 0)
+    if wanted.level is None:
+        start, stop = wanted.entries.start, wanted.entries.stop
+        found = ledger.store.batches(log.origin, BatchNo(start), BatchNo(stop))
+        content = bundle([bytes(sealed.header) for sealed in found])
+    else:
+        content = b"".join(ledger.store.nodes(log.origin, wanted.node_ids))
+    # Whole or partial, what a tile's name stands for never changes.
+    return Response(
+        content, media_type="application/octet-stream", headers={"Cache-Control": "max-age=31536000"}
+    )
 
 
 @router.get("/logs/{log:path}/consistency", summary="Prove that the log only grew")
