@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.schemas import Problem
 from ledger import errors
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,42 @@ _HEADERS: dict[type[errors.LedgerError], dict[str, str]] = {
 }
 
 
+_TEXTS = {
+    400: "Out of form",
+    401: "No valid API key",
+    403: "The API key does not reach this far",
+    404: "No such thing",
+    405: "Another method",
+    409: "A conflict with what stands, or not anchored yet",
+    413: "Over a limit",
+    415: "A media type that is not taken",
+    422: "Refused; the members name the places",
+    503: "Try again later; nothing was lost",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of these problem answers, for a router or route."""
+    return {status: {"model": Problem, "description": _TEXTS[status]} for status in statuses}
+
+
+def _as_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI files every documented model under application/json; problems have a media type of their own."""
+    reference = {"$ref": "#/components/schemas/Problem"}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                content = answer.get("content", {})
+                kinds = [kind for kind, body in content.items() if body.get("schema") == reference]
+                for kind in kinds:
+                    content[MEDIA_TYPE] = content.pop(kind)
+    return document
+
+
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem document."""
+    """Make every error of `app` a problem document, and its documentation say so."""
+    describe = app.openapi
+    app.openapi = lambda: _as_problems(describe())  # type: ignore[method-assign]
     app.add_exception_handler(errors.LedgerError, _ledger_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -159,6 +159,14 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
 
 
 @contextmanager
+def open_node(settings: Settings) -> Iterator[tuple[str, ContractRef]]:
+    """URL of the ledger's own node, and its contract; a managed chain runs while this is open."""
+    contract = _contract(settings)
+    with _rpc(settings) as rpc:
+        yield rpc, contract
+
+
+@contextmanager
 def open_store_only(settings: Settings) -> Iterator[tuple[Store, Keyring, Clock]]:
     """The store and the keys alone, for commands that need no chain."""
     _contract(settings)

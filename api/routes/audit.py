@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from api import schemas, views
 from api.auth import Caller, Discloser, with_scope
 from api.body import read_limited
+from api.errors import problems
 from api.parameters import After, Limit, Since, Until
 from api.services import KnownLog, Ledger, Services
 from ledger.entry import Phase, event_time
@@ -27,7 +28,7 @@ from ledger.proving import verify
 from ledger.records import ApiKey, Scope, ViewFilter
 from ledger.types import Position, format_time
 
-router = APIRouter(prefix="/v1", tags=["audit"])
+router = APIRouter(prefix="/v1", tags=["audit"], responses=problems(400, 401, 403, 404, 422, 503))
 
 _OfLog = Annotated[str | None, Query(description="The log; by default the one that the key is bound to.")]
 
@@ -109,7 +110,10 @@ def list_snapshots(
     "/logs/{log:path}/evidence",
     summary="Evidence of a period",
     response_class=StreamingResponse,
-    responses={200: {"content": {EVIDENCE: {}}, "description": "A ZIP file (docs/spec.md)."}},
+    responses={
+        200: {"content": {EVIDENCE: {}}, "description": "A ZIP file (docs/spec.md)."},
+        **problems(409),
+    },
 )
 def read_evidence(
     log: KnownLog,
@@ -150,6 +154,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 @router.post(
     "/verify",
     summary="Verify a proof",
+    responses=problems(413),
     openapi_extra={
         "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
     },

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from api import body, schemas, views
 from api.auth import Pusher, Reader, with_scope
+from api.errors import problems
 from api.parameters import After, Limit, Since, Until
 from api.services import KnownLog, Ledger
 from ledger.entry import Phase
@@ -17,9 +18,20 @@ from ledger.proving import prove
 from ledger.records import EventFilter, Scope
 from ledger.types import PartyId, Position
 
-router = APIRouter(prefix="/v1/logs/{log:path}/events", tags=["events"])
+_REFUSED = problems(400, 401, 403, 404, 422, 503)
+
+router = APIRouter(
+    prefix="/v1/logs/{log:path}/events", tags=["events"], responses=problems(400, 401, 403, 404, 422, 503)
+)
 
 At = Annotated[int, Path(ge=0, le=2**53, description="Position of the event.")]
+
+
+class ProofResponse(JSONResponse):
+    """A proof document."""
+
+    media_type = MEDIA_TYPE
+
 
 _PUSH_BODY: dict[str, Any] = {
     "requestBody": {
@@ -37,7 +49,13 @@ _PUSH_BODY: dict[str, Any] = {
 }
 
 
-@router.post("", status_code=201, openapi_extra=_PUSH_BODY, summary="Push events")
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=_PUSH_BODY,
+    summary="Push events",
+    responses={200: {"model": schemas.PushOut, "description": "Nothing was new."}, **problems(409, 413, 415)},
+)
 def push(
     log: KnownLog, key: Pusher, values: body.PushedValues, ledger: Ledger, response: Response
 ) -> schemas.PushOut:
@@ -82,8 +100,14 @@ def read_event(log: KnownLog, key: Reader, ledger: Ledger, position: At) -> sche
 @router.get(
     "/{position}/proof",
     summary="Prove an event",
-    response_class=JSONResponse,
-    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "A proof document (docs/spec.md)."}},
+    response_class=ProofResponse,
+    responses={
+        200: {
+            "content": {MEDIA_TYPE: {"schema": {"type": "object"}}},
+            "description": "A proof (docs/spec.md).",
+        },
+        **problems(409),
+    },
 )
 def read_proof(
     log: KnownLog,
@@ -108,7 +132,7 @@ def read_proof(
     elif names is None and Scope.DISCLOSE not in key.scopes:
         names = []
     proof = prove(ledger.store, log, Position(position), names)
-    return JSONResponse(proof_document(proof), media_type=MEDIA_TYPE)
+    return ProofResponse(proof_document(proof))
 
 
 @router.get("/{position}/receipt", summary="The receipt of an event", response_class=PlainTextResponse)

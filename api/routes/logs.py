@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from api import schemas, views
+from api.errors import problems
 from api.parameters import After, Limit
 from api.services import KnownLog, Ledger
 from ledger.errors import MalformedInput, NotFound, Pending
@@ -15,7 +16,7 @@ from ledger.merkle import log_consistency
 from ledger.tiles import bundle, parse_tile
 from ledger.types import BatchNo
 
-router = APIRouter(prefix="/v1", tags=["logs"])
+router = APIRouter(prefix="/v1", tags=["logs"], responses=problems(400, 404, 422, 503))
 
 
 @router.get("/logs", summary="List logs")
@@ -46,7 +47,12 @@ def read_batch(
     return views.batch_out(log, found[0])
 
 
-@router.get("/logs/{log:path}/checkpoint", summary="The newest checkpoint", response_class=PlainTextResponse)
+@router.get(
+    "/logs/{log:path}/checkpoint",
+    summary="The newest checkpoint",
+    response_class=PlainTextResponse,
+    responses=problems(409),
+)
 def read_checkpoint(log: KnownLog, ledger: Ledger) -> PlainTextResponse:
     """The signed head of the log (C2SP tlog-checkpoint): origin, number of anchored batches, root."""
     checkpoint = ledger.store.checkpoint(log.origin)

@@ -13,7 +13,7 @@ import structlog
 import typer
 from rich.table import Table
 
-from ledger.bootstrap import initialise, open_ledger, open_store_only
+from ledger.bootstrap import initialise, open_ledger, open_node, open_store_only
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.shared import JsonOption, LogOption, app, err, load_settings, out, print_json, progress_bar
 from ledger.doctor import Difference, Doctor
@@ -234,6 +234,21 @@ def status(context: typer.Context, json: JsonOption = False) -> None:
         for name, value in state.items():
             out.print(f"{name:>14}: {value}", markup=False)
         out.print()
+
+
+@app.command("chain")
+def show_chain(context: typer.Context, json: JsonOption = False) -> None:
+    """Print the ledger's own node and contract, as options for `verify`.
+
+    For trying out, while `serve` runs: an auditor names a node of their own, and a contract from a trusted source.
+
+    Example: `transfer-ledger verify proof.json --key acme.vkey $(transfer-ledger chain)`
+    """
+    with open_node(load_settings(context)) as (rpc, contract):
+        if json:
+            print_json({"rpc": rpc, "chain_id": contract.chain_id, "contract": contract.address})
+        else:
+            typer.echo(f"--rpc {rpc} --contract {contract.address} --chain-id {contract.chain_id}")
 
 
 def _log_status(store: Store, origin: Origin) -> dict[str, object]:

@@ -67,6 +67,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert "0 accepted · 500 duplicates" in done.stdout
     assert "1 read · 1 accepted" in done.stdout
     assert "VERIFIED by key: position 17" in done.stdout
+    assert "VERIFIED by key and chain: position 17" in done.stdout
     assert "none can have been left out" in done.stdout
     assert "\nsound\n" in done.stdout
     assert "ledger.example/acme-live\n" in done.stdout.split("sound")[1], "the checkpoint over HTTP"
