@@ -1,0 +1,205 @@
+"""The database, and the ways into a transaction.
+
+SQLite
+    WAL, so that readers and the one writer do not wait for each other; `synchronous=FULL`, so that a commit is on disk
+    when it returns; foreign keys enforced. Python's driver is told to begin nothing by itself: reads begin with
+    `BEGIN`, writes with `BEGIN IMMEDIATE`, which takes the writer's place at once instead of failing half-way.
+    Threads of one process queue for it on a lock, since SQLite itself only polls.
+
+PostgreSQL
+    Reads are single statements in autocommit, writes transactions in READ COMMITTED under row locks.
+    `synchronous_commit=off` is overruled: it would acknowledge what is not durable.
+
+`patience` is how many seconds a call waits for a lock, a connection or the server before it is `StoreUnavailable`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import URL, Connection, Engine, event, exc, make_url
+
+from ledger.adapters.sql.faults import translate_driver, translated
+from ledger.errors import MalformedInput, StoreUnavailable
+
+PATIENCE = 10.0
+PAGE_SIZE = 8192
+WAL_LIMIT = 64 * 2**20
+"""Bytes to which SQLite's write-ahead log is cut back after a large transaction."""
+
+_BEGIN = "ledger_begin"
+
+
+class Database:
+    """An engine with its transactions. Makes the folder and file of a SQLite database that is not there yet."""
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        parsed = _parse(url)
+        self.dialect = parsed.get_backend_name()
+        self._patience = patience
+        self._turn = threading.Lock() if self.dialect == "sqlite" else None
+        self._engine = _sqlite(parsed, patience) if self._turn else _postgres(parsed, patience)
+        reading = {_BEGIN: "BEGIN"} if self._turn else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self._engine.execution_options(**reading)
+        self._writing = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose statements, on SQLite, all see one state; on PostgreSQL each sees its own."""
+        with translated(), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: committed durably at the end of the block, rolled back on any exception."""
+        with self._my_turn(), translated(), self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._patience):
+            raise StoreUnavailable("another thread is writing for too long", advice="Try again.")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _prepare(self) -> None:
+        """Put a new SQLite file into WAL mode, which it then keeps."""
+        if self._turn is None:
+            return
+        with translated(), self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            if driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                driver.execute(f"PRAGMA page_size={PAGE_SIZE}")
+                self._enter_wal(driver)
+
+    def _enter_wal(self, driver: sqlite3.Connection) -> None:
+        """Changing the mode does not wait for other connections by itself."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                (mode,) = driver.execute("PRAGMA journal_mode=WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise translate_driver(error) from None
+                time.sleep(0.02)
+            else:
+                break
+        if mode != "wal":
+            raise StoreUnavailable(
+                "the database file cannot be put into WAL mode",
+                expected="wal",
+                got=mode,
+                advice="Keep it on a local disk, not on a network share.",
+            )
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (exc.ArgumentError, exc.NoSuchModuleError):
+        backend = ""
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database and ":memory:" not in parsed.database:
+        return parsed.set(drivername="sqlite+pysqlite")
+    # Not quoted: it may hold a password.
+    raise MalformedInput(
+        "not a database URL", expected="sqlite:////folder/file.db or postgresql+psycopg://user@host/name"
+    )
+
+
+def _sqlite(url: URL, patience: float) -> Engine:
+    if "uri" not in url.query:
+        _make_file(Path(str(url.database)))
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": patience, "isolation_level": None},
+        pool_size=10,
+        max_overflow=50,
+        pool_timeout=patience,
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(driver: sqlite3.Connection, _record: Any) -> None:
+        for pragma in (
+            "foreign_keys=ON",
+            "synchronous=FULL",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            f"journal_size_limit={WAL_LIMIT}",
+        ):
+            driver.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    return engine
+
+
+def _make_file(path: Path) -> None:
+    """Make the file and its folder, for this user only and durably, unless they are there."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            return
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StoreUnavailable(
+            "the database file cannot be made",
+            got=error.strerror,
+            advice="Check that its folder can be made and that this user may write to it.",
+        ) from None
+
+
+def _postgres(url: URL, patience: float) -> Engine:
+    seconds = max(2, math.ceil(patience))
+    engine = sa.create_engine(
+        url if "connect_timeout" in url.query else url.update_query_dict({"connect_timeout": str(seconds)}),
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_timeout=patience,
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(driver: psycopg.Connection[Any], _record: Any) -> None:
+        driver.autocommit = True
+        driver.execute(f"SET lock_timeout = {int(patience * 1000)}")
+        driver.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        driver.autocommit = False
+
+    return engine

@@ -1,0 +1,310 @@
+"""The tables, as SQLModel classes. They are rows, never the domain, and do not leave this package.
+
+::
+
+    parties ─┬─ logs ─┬─ heads, projections            one row each: where the log, and its projections, stand
+             │        ├─ names                         words that recur in a log, by number
+             │        ├─ events ── entries, disclosures, access_records, snapshot_records
+             │        ├─ receipts, conflicts
+             │        ├─ batches ── anchorings
+             │        └─ nodes, checkpoints
+             └─ api_keys
+
+A log is known by a small number, a row in it by that number and its position, so most keys take a few bytes. Types,
+phases, subjects and parties recur in every event and are kept once per log, in `names`: nothing personal is among them
+(`ledger.entry`), so nothing there is ever to be erased.
+
+On SQLite all tables are strict, and narrow ones keep their rows in the primary key (WITHOUT ROWID). Wide ones do not:
+there a row over a quarter of a page would spill into pages of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import ForeignKeyConstraint, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from ledger.adapters.sql.columns import BIG, BLOB, AnyText
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+WIDE = {"sqlite_strict": True}
+NARROW = {"sqlite_strict": True, "sqlite_with_rowid": False}
+
+
+class Row(SQLModel, registry=registry(metadata=METADATA)):
+    """Base of all rows."""
+
+    __table_args__: ClassVar[Any]
+
+    @classmethod
+    def table(cls) -> Table:
+        return METADATA.tables[str(cls.__tablename__)]
+
+
+def big(**keywords: Any) -> Any:
+    return Field(sa_type=BIG, **keywords)
+
+
+def text(**keywords: Any) -> Any:
+    return Field(sa_type=AnyText, **keywords)
+
+
+def blob(**keywords: Any) -> Any:
+    return Field(sa_type=BLOB, **keywords)
+
+
+def key_of_log(**keywords: Any) -> Any:
+    return Field(foreign_key="logs.id", **keywords)
+
+
+class PartyRow(Row, table=True):
+    __tablename__ = "parties"
+    __table_args__ = NARROW
+    id: str = text(primary_key=True)
+    name: str = text()
+    role: str = text()
+    country: str = text()
+    digest: bytes = blob()
+
+
+class LogRow(Row, table=True):
+    __tablename__ = "logs"
+    __table_args__ = WIDE
+    id: int | None = Field(default=None, primary_key=True)
+    origin: str = text(unique=True)
+    party: str = text(foreign_key="parties.id")
+    verifier_key: str = text()
+    chain_id: int = big()
+    contract: str = text()
+    created: int = big()
+    digest: bytes = blob()
+
+
+class ApiKeyRow(Row, table=True):
+    __tablename__ = "api_keys"
+    __table_args__ = NARROW
+    id: str = text(primary_key=True)
+    secret_hash: bytes = blob()
+    party: str = text(foreign_key="parties.id")
+    log: int = key_of_log()
+    scopes: str = text()
+    """Sorted, joined by commas."""
+    created: int = big()
+    revoked: int | None = big()
+    digest: bytes = blob()
+
+
+class HeadRow(Row, table=True):
+    """`ledger.records.LogHead`. PostgreSQL's writers lock this row."""
+
+    __tablename__ = "heads"
+    __table_args__ = WIDE
+    log: int = key_of_log(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    size: int = big()
+    last_received: int = big()
+    batches: int = big()
+    sealed: int = big()
+    last_closed: int = big()
+
+
+class NameRow(Row, table=True):
+    __tablename__ = "names"
+    __table_args__ = (UniqueConstraint("log", "text"), NARROW)
+    log: int = key_of_log(primary_key=True)
+    id: int = Field(primary_key=True)
+    text: str = text()
+
+
+class EventRow(Row, table=True):
+    """What finds and seals an event. `type`, `phase`, `subject` and `party` are numbers of names."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("log", "key"),
+        Index(None, "log", "subject", "position"),
+        Index(None, "log", "type", "position"),
+        Index(None, "log", "phase", "position"),
+        NARROW,
+    )
+    log: int = key_of_log(primary_key=True)
+    position: int = big(primary_key=True)
+    leaf: bytes = blob()
+    key: bytes = blob()
+    type: int
+    phase: int
+    subject: int
+    time: int = big()
+    party: int
+    received: int = big()
+
+
+def of_event() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["log", "position"], ["events.log", "events.position"])
+
+
+class EntryRow(Row, table=True):
+    __tablename__ = "entries"
+    __table_args__ = (of_event(), WIDE)
+    log: int = Field(primary_key=True)
+    position: int = big(primary_key=True)
+    entry: bytes = blob()
+    """Squeezed (`squeeze`)."""
+
+
+class DisclosuresRow(Row, table=True):
+    """The disclosures of one event that are not erased, packed (`packing`); no row if there are none."""
+
+    __tablename__ = "disclosures"
+    __table_args__ = (of_event(), WIDE)
+    log: int = Field(primary_key=True)
+    position: int = big(primary_key=True)
+    packed: bytes = blob()
+
+
+class ReceiptRow(Row, table=True):
+    __tablename__ = "receipts"
+    __table_args__ = WIDE
+    log: int = key_of_log(primary_key=True)
+    first: int = big(primary_key=True)
+    count: int = big()
+    note: str = text()
+    digest: bytes = blob()
+
+
+class ConflictRow(Row, table=True):
+    """A refused attempt; `number` counts a log's attempts, `position` is of the event that stands."""
+
+    __tablename__ = "conflicts"
+    __table_args__ = (of_event(), WIDE)
+    log: int = key_of_log(primary_key=True)
+    number: int = big(primary_key=True)
+    position: int = big()
+    entry: bytes = blob()
+    packed: bytes | None = blob()
+    received: int = big()
+    digest: bytes = blob()
+
+
+class AnchoringRow(Row, table=True):
+    """An attempt; `number` counts a log's attempts, so that of two over the same batch the newer is known."""
+
+    __tablename__ = "anchorings"
+    __table_args__ = (UniqueConstraint("log", "first", "attempt"), WIDE)
+    log: int = key_of_log(primary_key=True)
+    number: int = big(primary_key=True)
+    first: int = big()
+    count: int = big()
+    attempt: int = big()
+    state: str = text()
+    tx_hash: bytes = blob()
+    raw_tx: bytes = blob()
+    updated: int = big()
+    block_number: int | None = big()
+    block_hash: bytes | None = blob()
+    digest: bytes = blob()
+
+
+class BatchRow(Row, table=True):
+    """A header without its log id, which the origin gives, and the number of its newest anchoring."""
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        UniqueConstraint("log", "first_leaf"),
+        ForeignKeyConstraint(["log", "anchoring"], ["anchorings.log", "anchorings.number"]),
+        NARROW,
+    )
+    log: int = key_of_log(primary_key=True)
+    number: int = big(primary_key=True)
+    first_leaf: int = big()
+    leaf_count: int = big()
+    closed_at: int = big()
+    root: bytes = blob()
+    anchoring: int | None = big()
+
+
+class NodeRow(Row, table=True):
+    __tablename__ = "nodes"
+    __table_args__ = NARROW
+    log: int = key_of_log(primary_key=True)
+    level: int = Field(primary_key=True)
+    place: int = big(primary_key=True)
+    """The node's index in its level."""
+    hash: bytes = blob()
+
+
+class CheckpointRow(Row, table=True):
+    __tablename__ = "checkpoints"
+    __table_args__ = WIDE
+    log: int = key_of_log(primary_key=True)
+    size: int = big(primary_key=True)
+    note: str = text()
+    digest: bytes = blob()
+
+
+class ProjectionRow(Row, table=True):
+    """How many events the projections have taken in."""
+
+    __tablename__ = "projections"
+    __table_args__ = WIDE
+    log: int = key_of_log(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    projected: int = big()
+
+
+class AccessRow(Row, table=True):
+    """What `ledger.records.AccessRecord` says beyond its event's row.
+
+    A principal may be longer than an index takes, so `principal_tag`, an integer from its hash, is indexed for it.
+    """
+
+    __tablename__ = "access_records"
+    __table_args__ = (of_event(), Index(None, "log", "principal_tag", "position"), WIDE)
+    log: int = Field(primary_key=True)
+    position: int = big(primary_key=True)
+    principal: str | None = text()
+    principal_tag: int | None = big()
+    action: str | None = text()
+    resource: str | None = text()
+    outcome: str | None = text()
+    country: str | None = text()
+    source_address: str | None = text()
+    tls_version: str | None = text()
+    bytes: int | None = big()
+    source_system: str | None = text()
+    completeness: str | None = text()
+
+
+class SnapshotRow(Row, table=True):
+    """What `ledger.records.SnapshotRecord` says beyond its event's row. `public` is 0 or 1."""
+
+    __tablename__ = "snapshot_records"
+    __table_args__ = (of_event(), WIDE)
+    log: int = Field(primary_key=True)
+    position: int = big(primary_key=True)
+    resource: str | None = text()
+    public: int | None = Field(default=None)
+    external_principals: str = text()
+    """A JSON array."""
+    grants: str | None = text()
+    source_system: str | None = text()
+
+
+DIGESTED: tuple[type[Row], ...] = (
+    PartyRow,
+    LogRow,
+    ApiKeyRow,
+    ReceiptRow,
+    ConflictRow,
+    AnchoringRow,
+    CheckpointRow,
+)
+"""Rows that carry a digest of themselves."""

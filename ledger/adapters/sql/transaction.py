@@ -1,0 +1,266 @@
+"""Exclusive work on one log: `ledger.ports.LogTransaction` over one database transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ledger.adapters.sql import codec, names, reading
+from ledger.adapters.sql.faults import translated
+from ledger.adapters.sql.packing import pack_disclosures
+from ledger.adapters.sql.rows import (
+    AnchoringRow,
+    BatchRow,
+    CheckpointRow,
+    ConflictRow,
+    DisclosuresRow,
+    EntryRow,
+    EventRow,
+    HeadRow,
+    NodeRow,
+    ReceiptRow,
+)
+from ledger.adapters.sql.squeeze import squeeze
+from ledger.batch import BatchHeader
+from ledger.errors import IntegrityError, LedgerError, NotFound
+from ledger.merkle import Node, NodeId
+from ledger.records import (
+    Anchoring,
+    Committed,
+    ConflictAttempt,
+    LogHead,
+    StoredCheckpoint,
+    StoredReceipt,
+)
+from ledger.types import BatchNo, Digest, Origin, Position, log_id
+
+_event = EventRow.table().c
+_conflict = ConflictRow.table().c
+_anchoring = AnchoringRow.table().c
+_batch = BatchRow.table().c
+_checkpoint = CheckpointRow.table().c
+
+
+class SqlLogTransaction:
+    """Made by `SqlStore.writing` inside a database transaction; `finish` is its last act.
+
+    A write that fails may have stored half of its rows, so from then on the block cannot end well: `finish` raises
+    the same error again, even if the block has caught it.
+    """
+
+    def __init__(self, connection: Connection, log: int, origin: Origin) -> None:
+        self._connection = connection
+        self._log = log
+        self._id = log_id(origin)
+        self._head = self._now = reading.head(connection, log, lock=True)
+        self._appended = False
+        self._failure: LedgerError | None = None
+
+    @property
+    def head(self) -> LogHead:
+        return self._head
+
+    def find(self, keys: Sequence[Digest]) -> dict[Digest, Committed]:
+        # Positions first: nearly always there are none, and the index alone says so.
+        events: list[Committed] = []
+        with translated():
+            known = reading.look_up(
+                self._connection, self._log, _event.key, _event.position, list(map(bytes, keys))
+            )
+            for positions in reading.portions(list(known.values())):
+                where = [_event.position.in_(positions)]
+                events += reading.events(self._connection, self._log, where, limit=len(positions))
+        return {event.key: event for event in events}
+
+    def append(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
+        with self._write():
+            if self._appended:
+                raise IntegrityError("a second append in one block")
+            self._appended = True
+            self._check_positions(events, receipt)
+            self._insert_events(events)
+            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log)])
+            size = Position(self._now.size + len(events))
+            self._now = replace(self._now, size=size, last_received=events[-1].received)
+
+    def keep_conflicts(self, attempts: Sequence[ConflictAttempt]) -> None:
+        with self._write():
+            start = self._next(ConflictRow)
+            self._insert(
+                ConflictRow,
+                [codec.conflict_row(it, self._log, number) for number, it in enumerate(attempts, start)],
+            )
+
+    def leaves(self, start: Position, stop: Position) -> list[bytes]:
+        with translated():
+            return reading.leaves(self._connection, self._log, start, stop)
+
+    def received(self, position: Position) -> int:
+        query = select(_event.received).where(_event.log == self._log, _event.position == position)
+        with translated():
+            found: int | None = self._connection.scalar(query)
+        if found is None:
+            raise NotFound("no such event", got=f"position {position}")
+        return found
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Digest]:
+        with translated():
+            return reading.nodes(self._connection, self._log, ids)
+
+    def add_batch(self, header: BatchHeader, nodes: Sequence[Node]) -> None:
+        with self._write():
+            now = self._now
+            expected = (self._id, now.batches, now.sealed)
+            got = (header.log_id, header.batch_no, header.first_leaf)
+            if got != expected or header.end > now.size:
+                raise IntegrityError(
+                    "not the next batch of the log",
+                    expected=f"batch {now.batches} of positions {now.sealed} to {now.size} at most",
+                    got=f"batch {header.batch_no} of positions {header.first_leaf} to {header.end}",
+                )
+            self._insert(BatchRow, [codec.batch_row(header, self._log)])
+            self._insert(
+                NodeRow,
+                [
+                    {"log": self._log, "level": node.level, "place": node.index, "hash": node.hash}
+                    for node in nodes
+                ],
+            )
+            self._now = replace(
+                now, batches=BatchNo(now.batches + 1), sealed=header.end, last_closed=header.closed_at
+            )
+
+    def save_anchoring(self, anchoring: Anchoring) -> None:
+        with self._write():
+            if not 0 <= anchoring.first < anchoring.end <= self._now.batches:
+                raise IntegrityError(
+                    "an anchoring of batches that are not there",
+                    expected=f"some of the first {self._now.batches}",
+                    got=f"{anchoring.first} to {anchoring.end}",
+                )
+            known = self._connection.scalar(
+                select(_anchoring.number).where(
+                    _anchoring.log == self._log,
+                    _anchoring.first == anchoring.first,
+                    _anchoring.attempt == anchoring.attempt,
+                )
+            )
+            if known is None:
+                self._insert_anchoring(anchoring)
+            else:
+                self._update_anchoring(anchoring, known)
+
+    def add_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        with self._write():
+            note = self._connection.scalar(
+                select(_checkpoint.note).where(
+                    _checkpoint.log == self._log, _checkpoint.size == checkpoint.size
+                )
+            )
+            if note is None:
+                self._insert(CheckpointRow, [codec.checkpoint_row(checkpoint, self._log)])
+            elif note != checkpoint.note:
+                raise IntegrityError(f"another checkpoint of size {checkpoint.size} is kept already")
+
+    def finish(self) -> None:
+        """Move the head. To be called at the end of the block."""
+        if self._failure is not None:
+            raise self._failure
+        if self._now != self._head:
+            head = HeadRow.table()
+            values = {name: getattr(self._now, name) for name in LogHead.__slots__}
+            self._connection.execute(update(head).where(head.c.log == self._log).values(values))
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except LedgerError as error:
+            self._failure = error
+            raise
+
+    def _check_positions(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
+        size = self._now.size
+        if not events:
+            raise IntegrityError("an append of no events")
+        for position, event in enumerate(events, size):
+            if event.position != position:
+                raise IntegrityError("a gap or repeat of positions", expected=position, got=event.position)
+        if (receipt.first, receipt.count) != (size, len(events)):
+            raise IntegrityError(
+                "a receipt for other events than are appended",
+                expected=f"{len(events)} from position {size}",
+                got=f"{receipt.count} from position {receipt.first}",
+            )
+
+    def _insert_events(self, events: Sequence[Committed]) -> None:
+        log = self._log
+        words = (word for it in events for word in (it.type, it.phase.value, it.subject, it.party))
+        number = names.numbers(self._connection, log, words)
+        self._insert(
+            EventRow,
+            [
+                {
+                    "log": log,
+                    "position": it.position,
+                    "leaf": it.leaf,
+                    "key": it.key,
+                    "type": number[it.type],
+                    "phase": number[it.phase.value],
+                    "subject": number[it.subject],
+                    "time": it.time,
+                    "party": number[it.party],
+                    "received": it.received,
+                }
+                for it in events
+            ],
+        )
+        self._insert(
+            EntryRow, [{"log": log, "position": it.position, "entry": squeeze(it.entry)} for it in events]
+        )
+        self._insert(
+            DisclosuresRow,
+            [
+                {"log": log, "position": it.position, "packed": pack_disclosures(it.disclosures)}
+                for it in events
+                if it.disclosures
+            ],
+        )
+
+    def _insert_anchoring(self, anchoring: Anchoring) -> None:
+        number = self._next(AnchoringRow)
+        self._insert(AnchoringRow, [codec.anchoring_row(anchoring, self._log, number)])
+        self._connection.execute(
+            update(BatchRow.table())
+            .where(_batch.log == self._log, _batch.number >= anchoring.first, _batch.number < anchoring.end)
+            .values(anchoring=number)
+        )
+
+    def _update_anchoring(self, anchoring: Anchoring, number: int) -> None:
+        count = self._connection.scalar(
+            select(_anchoring.count).where(_anchoring.log == self._log, _anchoring.number == number)
+        )
+        if count != anchoring.count:
+            raise IntegrityError(
+                "an attempt to anchor other batches than before", expected=count, got=anchoring.count
+            )
+        self._connection.execute(
+            update(AnchoringRow.table())
+            .where(_anchoring.log == self._log, _anchoring.number == number)
+            .values(codec.anchoring_row(anchoring, self._log, number))
+        )
+
+    def _next(self, row: type[ConflictRow | AnchoringRow]) -> int:
+        """The number of the log's next row in a table that counts them."""
+        table = row.table()
+        query = select(func.coalesce(func.max(table.c.number) + 1, 0)).where(table.c.log == self._log)
+        return int(self._connection.execute(query).scalar_one())
+
+    def _insert(self, row: Any, rows: list[codec.Stored]) -> None:
+        if rows:
+            self._connection.execute(insert(row.table()), rows)
