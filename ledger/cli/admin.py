@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Annotated
 
-import structlog
 import typer
 from rich.table import Table
 
 from ledger.bootstrap import initialise, open_ledger, open_node, open_store_only
 from ledger.catalogue.base import COUNTRIES
-from ledger.cli.shared import JsonOption, LogOption, app, err, load_settings, out, print_json, progress_bar
+from ledger.cli.shared import (
+    JsonOption,
+    LogOption,
+    app,
+    err,
+    load_settings,
+    out,
+    print_json,
+    progress_bar,
+    set_up_logging,
+)
 from ledger.doctor import Difference, Doctor
 from ledger.errors import MalformedInput, Unavailable
 from ledger.ports import Store
 from ledger.records import Party, Role, Scope
-from ledger.settings import Settings
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
 
 log_app = typer.Typer(no_args_is_help=True, help="Create and list logs.")
@@ -169,7 +175,7 @@ def serve(
     from api.services import Services
 
     settings = load_settings(context, host=host, port=port, worker=worker)
-    _set_up_logging(settings)
+    set_up_logging(settings.log_level)
     with open_ledger(settings) as ledger:
         background = ledger.worker() if settings.worker else None
         config = uvicorn.Config(
@@ -201,7 +207,7 @@ def run_worker(
     Example: `transfer-ledger --data ./ledger-data worker --once`
     """
     settings = load_settings(context)
-    _set_up_logging(settings)
+    set_up_logging(settings.log_level)
     with open_ledger(settings) as ledger:
         worker = ledger.worker()
         if once:
@@ -333,18 +339,3 @@ def _print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
     for row in rows:
         table.add_row(*map(str, row.values()))
     out.print(table if rows else "none")
-
-
-def _set_up_logging(settings: Settings) -> None:
-    """Structured logs on standard error. They hold no personal data: no event content, no keys, no addresses."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
