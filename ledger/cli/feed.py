@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def push(
                 done += len(lines)
                 update(done, size)
                 if mark:
-                    mark.set(done)
+                    mark.set(source, done)
         if mark:
             mark.clear()
     _report({"accepted": total.accepted, "duplicates": total.duplicates}, as_json=json)
@@ -145,7 +146,7 @@ def _source(file: Path | None) -> Iterator[IO[bytes]]:
 def _chunks(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Lines in chunks, each with the number of its first line, from 1."""
     first, size, lines = 1, 0, list[bytes]()
-    for line in source:
+    while line := source.readline():
         lines.append(line)
         size += len(line)
         if len(lines) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
@@ -156,7 +157,12 @@ def _chunks(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 class _Mark:
-    """How far a file has been pushed, kept beside it until it is done: `FILE.push-mark`."""
+    """How far a file has been pushed, kept beside it until it is done: `FILE.push-mark`.
+
+    It holds a digest of what stands before that place, so that a file that was replaced is pushed from its start.
+    """
+
+    TAIL = 64 * 1024
 
     def __init__(self, file: Path, target: str) -> None:
         self._path = file.with_name(file.name + ".push-mark")
@@ -166,21 +172,32 @@ class _Mark:
         """Go to where an interrupted push to the same target ended. A mark that does not fit is ignored."""
         try:
             mark = json.loads(self._path.read_text())
-            offset = int(mark["offset"]) if mark["target"] == self._target else 0
+            offset = int(mark["offset"])
+            fits = mark == self._mark(source, offset)
         except (OSError, ValueError, KeyError, TypeError):
-            offset = 0
-        source.seek(offset)
-        if offset:
-            err.print(f"going on at byte {offset}")
-        return offset
+            fits = False
+        source.seek(offset if fits else 0)
+        if fits:
+            err.print(f"going on at byte {offset}, where a push of this file was interrupted")
+        return source.tell()
 
-    def set(self, offset: int) -> None:
+    def set(self, source: IO[bytes], offset: int) -> None:
+        """Keep that everything before `offset` is pushed."""
+        place = source.tell()
+        mark = self._mark(source, offset)
+        source.seek(place)
         temporary = self._path.with_name(self._path.name + ".new")
-        temporary.write_text(json.dumps({"target": self._target, "offset": offset}))
+        temporary.write_text(json.dumps(mark))
         temporary.replace(self._path)
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)
+
+    def _mark(self, source: IO[bytes], offset: int) -> dict[str, str | int]:
+        start = max(0, offset - self.TAIL)
+        source.seek(start)
+        tail = source.read(offset - start)
+        return {"target": self._target, "offset": offset, "tail": hashlib.sha256(tail).hexdigest()}
 
 
 def _keep(path: Path | None, receipts: tuple[str, ...]) -> None:
