@@ -20,8 +20,8 @@ A package is a ZIP file of five members, in this order::
     file anchors.ndjson 3120 <…>
     file checkpoint 210 <…>
 
-The period is one of *receipt*, `from` included and `to` excluded: the ledger's own time, which never runs backwards in a
-log, so that a package can show that nothing of the period was left out (`ledger.evidence.check`, step `period`).
+The period is one of *receipt*, `from` included and `to` excluded: the ledger's own time, which never runs backwards in
+a log, so that a package can show that nothing of the period was left out (`ledger.evidence.check`, step `period`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ HEADERS, ENTRIES, ANCHORS, CHECKPOINT, MANIFEST = (
 )
 FILES = (HEADERS, ENTRIES, ANCHORS, CHECKPOINT)
 
-_NUMBER = r"(0|[1-9]\d{0,17})"
+_NUMBER = r"(0|[1-9][0-9]{0,17})"
 _FILE = re.compile(rf"file ([a-z.]+) {_NUMBER} ([A-Za-z0-9+/=]{{44}})")
 _FORM = re.compile(
     HEADLINE
@@ -96,7 +96,7 @@ class Manifest:
     def parse(cls, text: str) -> Self:
         """Read the text of a manifest strictly: these lines, these files, in this order."""
         match = _FORM.fullmatch(text)
-        files = [_FILE.fullmatch(line) for line in match[9].splitlines()] if match else []
+        files = [_FILE.fullmatch(line) for line in match[9].split("\n")[:-1]] if match else []
         if match is None or tuple(f[1] if f else "" for f in files) != FILES:
             raise MalformedInput("not a manifest", expected=f"{HEADLINE} and its lines", got=repr(text[:80]))
         return cls(
