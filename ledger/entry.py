@@ -118,8 +118,13 @@ def event_key(source: str, id: str) -> Digest:
 
 
 def event_time(text: str) -> int:
-    """Unix milliseconds of an RFC 3339 time with any offset; finer digits are cut off."""
+    """Unix milliseconds of an RFC 3339 time with any offset; finer digits are cut off.
+
+    A time without an offset is refused: it would mean another moment on another machine.
+    """
     try:
+        if not _RFC3339.fullmatch(text):
+            raise ValueError
         # Nine decimals are legal, Python reads six.
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
         delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
