@@ -127,7 +127,10 @@ def _register(
 def _insert_new(connection: Connection, row: type[TableRow], values: codec.Stored) -> bool:
     """Whether the row was new. Waits for whoever is inserting the same at this moment."""
     make: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return bool(connection.execute(make(row.table()).values(values).on_conflict_do_nothing()).rowcount)
+    table = row.table()
+    key = next(iter(table.primary_key.columns))
+    inserted = connection.execute(make(table).values(values).on_conflict_do_nothing().returning(key))
+    return inserted.first() is not None
 
 
 def _number(connection: Connection, origin: Origin) -> int:
