@@ -341,6 +341,15 @@ def test_every_wrong_size_that_prescribes_another_way_up_is_refused() -> None:
                 _refused(check_inclusion, LEAVES[index], index, wrong, path, root)
 
 
+def test_every_other_place_that_prescribes_another_way_up_is_refused() -> None:
+    """Index and size forged together, a path too long for a smaller tree included."""
+    for index, size, path, root in _proofs():
+        for other_size in range(1, SMALL + 2):
+            for other in range(other_size):
+                if rfc_sides(other, other_size) != rfc_sides(index, size):
+                    _refused(check_inclusion, LEAVES[index], other, other_size, path, root)
+
+
 def test_every_other_leaf_is_refused() -> None:
     for index, size, path, root in _proofs():
         for other in range(SMALL):
