@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"ledger.errors"},
     {"ledger", "ledger.types"},
-    {"ledger.canonical", "ledger.disclosure", "ledger.merkle", "ledger.note", "ledger.keys"},
+    {"ledger.canonical", "ledger.disclosure", "ledger.merkle", "ledger.note", "ledger.keys", "ledger.tiles"},
     {"ledger.entry", "ledger.catalogue", "ledger.batch", "ledger.checkpoint", "ledger.receipt"},
     {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy"},
     {
