@@ -57,8 +57,12 @@ class Language:
         return str(self._contract.constructor(registrar).data_in_transaction)
 
     def answer(self, function: str, data: Any) -> tuple[Any, ...]:
-        """The values that a call returned. Raises ValueError if it is not such an answer."""
-        return self._decode(self._outputs[function], _bytes(data))
+        """The values that a call returned. Raises ValueError unless encoding them gives the same data again."""
+        types, raw = self._outputs[function], _bytes(data)
+        values = self._decode(types, raw)
+        if self._web3.codec.encode(types, values) != raw:
+            raise ValueError("not the one encoding of its values")
+        return values
 
     def topics(self, log: bytes, batch_no: int) -> list[str]:
         """The topics of the event that anchored a batch."""

@@ -162,9 +162,8 @@ class EvmChain:
         self, call: Mapping[str, Any], *, what: str, read: Callable[[Any], T], method: str = "eth_call"
     ) -> T:
         """Have the node run a call to the contract. Raises AnchorRefuted with the contract's error."""
-        parameters: list[Any] = [{"to": self._contract.address, **call}]
-        if method == "eth_call":
-            parameters.append("latest")
+        # Of the newest block: left to themselves, some nodes estimate on what waits for a block, too.
+        parameters: list[Any] = [{"to": self._contract.address, **call}, "latest"]
         try:
             self.ready()
             return self.node.ask(method, parameters, read)

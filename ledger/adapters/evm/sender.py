@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import rlp  # type: ignore[import-untyped]  # the package has no types
+import rlp
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
@@ -36,7 +36,7 @@ from ledger.types import Digest, Origin, log_id
 T = TypeVar("T")
 
 MAX_GAS = 2**24
-"""The most gas that Ethereum takes in one transaction (EIP-7825); about 200 batches."""
+"""The most gas that Ethereum takes in one transaction (EIP-7825); well over 200 batches."""
 
 BASE_FEE_ROOM = 4
 DEFAULT_TIP = 10**9
@@ -243,7 +243,9 @@ class _Sender:
         signer, nonce = _parse(transaction)
         used = self._nonce(signer, "latest")
         known = self._node.require(
-            "eth_getTransactionByHash", [transaction.hash.hex0x], lambda found: found is not None
+            "eth_getTransactionByHash",
+            [transaction.hash.hex0x],
+            lambda found: found is not None and digest(found["hash"]) == transaction.hash,
         )
         if known:
             return True
@@ -290,7 +292,7 @@ def _first_of(headers: Sequence[BatchHeader]) -> BatchHeader:
 
 
 def _parse(transaction: SignedTransaction) -> tuple[str, int]:
-    """Who signed a transaction, and its nonce: the first field of a legacy one, the second of a typed one (EIP-2718)."""
+    """Who signed a transaction, and its nonce: the first field, or the second of a typed one (EIP-2718)."""
     raw = transaction.raw
     typed = raw[0] < 0x80
     fields = rlp.decode(raw[1:] if typed else raw)
