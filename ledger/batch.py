@@ -19,7 +19,7 @@ from typing import Self
 
 from ledger.errors import MalformedInput
 from ledger.merkle import BatchTree, leaf_hash
-from ledger.types import BatchNo, Digest, LogId, Position
+from ledger.types import MAX_INTEGER, BatchNo, Digest, LogId, Position
 
 _FORMAT = struct.Struct(">32sQQIQ32s")
 HEADER_BYTES = _FORMAT.size
@@ -63,6 +63,8 @@ class BatchHeader:
         log, batch_no, first_leaf, leaf_count, closed_at, root = _FORMAT.unpack(data)
         if leaf_count == 0:
             raise MalformedInput("a batch header without leaves", expected="leafCount ≥ 1", got=0)
+        if max(batch_no, first_leaf + leaf_count, closed_at) > MAX_INTEGER:
+            raise MalformedInput("a batch header with a number out of range", expected="at most 2^53 − 1")
         return cls(LogId(log), BatchNo(batch_no), Position(first_leaf), leaf_count, closed_at, Digest(root))
 
 

@@ -87,16 +87,26 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ORIGIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}(?::[1-9][0-9]{{0,4}})?(?:/[a-z0-9][a-z0-9._~-]*)+")
 
 
+RESERVED_SEGMENTS = frozenset(
+    {"anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "tile"}
+)
+"""Words that follow an origin in paths and names, such as `<origin>/batch/7`, and so cannot be part of one."""
+
+
 def parse_origin(text: str) -> Origin:
     """Accept a host with at least one dot, an optional port, and at least one path segment, in lower case.
 
     The dot keeps an origin apart from the first line of every other signed text of the ledger, such as
     `transfer-ledger/receipt/v1`, so that a signature over one can never pass for another.
     """
-    if len(text) > 255 or not _ORIGIN.fullmatch(text):
+    if (
+        len(text) > 255
+        or not _ORIGIN.fullmatch(text)
+        or not RESERVED_SEGMENTS.isdisjoint(text.split("/")[1:])
+    ):
         raise MalformedInput(
             "not the name of a log",
-            expected="a schema-less URL prefix in lower case, e.g. ledger.example/acme-live",
+            expected="a schema-less URL prefix in lower case, e.g. ledger.example/acme-live, without reserved words",
             got=repr(text[:300]),
         )
     return Origin(text)

@@ -1,4 +1,5 @@
 import hashlib
+import struct
 from dataclasses import replace
 
 import pytest
@@ -32,10 +33,10 @@ BY_HAND = (
 headers = st.builds(
     BatchHeader,
     log_id=st.binary(min_size=32, max_size=32),
-    batch_no=st.integers(0, 2**64 - 1),
-    first_leaf=st.integers(0, 2**64 - 1),
+    batch_no=st.integers(0, 2**53 - 1),
+    first_leaf=st.integers(0, 2**53 - 2**32),
     leaf_count=st.integers(1, 2**32 - 1),
-    closed_at=st.integers(0, 2**64 - 1),
+    closed_at=st.integers(0, 2**53 - 1),
     root=st.binary(min_size=32, max_size=32).map(Digest),
 )
 
@@ -57,10 +58,12 @@ def test_a_header_reads_back(header: BatchHeader) -> None:
 
 
 @given(st.binary(min_size=92, max_size=92))
-def test_any_92_bytes_with_a_leaf_are_one_header(data: bytes) -> None:
-    if data[48:52] == bytes(4):
-        data = data[:51] + b"\x01" + data[52:]
-    assert bytes(BatchHeader.parse(data)) == data
+def test_any_92_bytes_are_one_header_or_none(data: bytes) -> None:
+    try:
+        header = BatchHeader.parse(data)
+    except MalformedInput:
+        return
+    assert bytes(header) == data
 
 
 @pytest.mark.parametrize("size", [0, 1, 91, 93, 184])
@@ -106,3 +109,11 @@ OTHER_MEMBERS = {
 @pytest.mark.parametrize("name", OTHER_MEMBERS)
 def test_every_member_of_a_header_is_in_its_leaf(name: str) -> None:
     assert replace(HEADER, **{name: OTHER_MEMBERS[name]}).leaf != HEADER.leaf
+
+
+@pytest.mark.parametrize("offset", [32, 40, 52])
+def test_a_header_with_a_number_that_json_cannot_hold_is_refused(offset: int) -> None:
+    data = bytearray(struct.pack(">32sQQIQ32s", bytes(32), 1, 2, 3, 4, bytes(32)))
+    data[offset] = 0x20
+    with pytest.raises(MalformedInput, match="out of range"):
+        BatchHeader.parse(bytes(data))

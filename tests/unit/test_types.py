@@ -234,3 +234,12 @@ def test_any_text_is_base64_or_malformed(text: str) -> None:
     for read, write in ((from_base64, to_base64), (from_base64url, to_base64url)):
         with contextlib.suppress(MalformedInput):
             assert write(read(text)) == text
+
+
+@pytest.mark.parametrize("word", ["batch", "events", "tile", "checkpoint"])
+def test_an_origin_holds_no_word_that_follows_an_origin(word: str) -> None:
+    with pytest.raises(MalformedInput, match="reserved"):
+        parse_origin(f"ledger.example/acme/{word}")
+    with pytest.raises(MalformedInput, match="reserved"):
+        parse_origin(f"ledger.example/{word}/7")
+    assert parse_origin(f"ledger.example/{word}-7")
