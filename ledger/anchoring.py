@@ -26,9 +26,18 @@ from ledger.errors import ChainUnavailable
 from ledger.guard import HistoryGuard
 from ledger.merkle import log_root
 from ledger.policy import Policy
-from ledger.ports import Anchorer, Chain, ChainSize, Clock, Keyring, SignedTransaction, Store
+from ledger.ports import (
+    Anchorer,
+    Chain,
+    ChainSize,
+    Clock,
+    Keyring,
+    SignedTransaction,
+    Store,
+    TransactionOutcome,
+)
 from ledger.records import Anchoring, AnchorState, StoredCheckpoint
-from ledger.types import BatchNo, Origin, log_id
+from ledger.types import BatchNo, Digest, Origin, log_id
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +71,9 @@ class AnchorMachine:
             AnchorRefuted: the contract would refuse the next batches, for instance for a wrong operator.
             ChainUnavailable: no answer; call again.
         """
-        size = self._guard.hold(origin)
-        self._note_lost(origin, size)
+        # The store is read before the chain: what it calls mined, a later look at the chain must find.
+        live = self._live(origin)
+        self._note_lost(origin, live, self._guard.hold(origin))
         for attempt in self._live(origin):
             if attempt.state is not AnchorState.FINAL:
                 self._advance(origin, attempt)
@@ -79,11 +89,25 @@ class AnchorMachine:
         if attempt.state is AnchorState.MINED:
             self._confirm(origin, attempt)
 
-    def _note_lost(self, origin: Origin, size: ChainSize) -> None:
-        """Anchors of batches that the contract does not hold (any more) are reorged."""
-        for attempt in self._live(origin):
-            if attempt.state in (AnchorState.MINED, AnchorState.FINAL) and attempt.end > size.batches:
+    def _note_lost(self, origin: Origin, live: Iterable[Anchoring], size: ChainSize) -> None:
+        """Anchors that the chain does not hold (any more) are reorged; those in another block are mined there.
+
+        Looked at from the newest block down to the second that stands, as what lies below it stands too; and noted from
+        the oldest up, so that whoever dies in between leaves the newest for the next look.
+        """
+        changed: list[tuple[Anchoring, TransactionOutcome | None]] = []
+        standing = 0
+        for attempt in sorted((a for a in live if a.block_number is not None), key=_place, reverse=True):
+            outcome = None if attempt.end > size.batches else self._chain.outcome(attempt.tx_hash)
+            if outcome is None or _place_of(outcome) != (attempt.block_number, attempt.block_hash):
+                changed.append((attempt, outcome))
+            elif (standing := standing + 1) == 2:
+                break
+        for attempt, outcome in reversed(changed):
+            if outcome is None or not outcome.succeeded:
                 self._lose(origin, attempt)
+            else:
+                self._save_mined(origin, attempt, AnchorState.MINED, outcome)
 
     def _send(self, origin: Origin, attempt: Anchoring) -> Anchoring:
         """From intended or sent to mined, if the chain says so; sends only what the chain does not hold."""
@@ -95,8 +119,7 @@ class AnchorMachine:
                 return self._save(origin, attempt, state=AnchorState.SENT if possible else AnchorState.FAILED)
         if not outcome.succeeded:
             return self._save(origin, attempt, state=AnchorState.FAILED)
-        block = {"block_number": outcome.block_number, "block_hash": outcome.block_hash}
-        return self._save(origin, attempt, state=AnchorState.MINED, **block)
+        return self._save_mined(origin, attempt, AnchorState.MINED, outcome)
 
     def _confirm(self, origin: Origin, attempt: Anchoring) -> None:
         """From mined to final once enough blocks lie on top; to reorged if the chain has dropped it."""
@@ -105,8 +128,7 @@ class AnchorMachine:
             self._lose(origin, attempt)
             return
         deep = self._chain.block_number() - outcome.block_number >= self._policy.confirmations
-        block = {"block_number": outcome.block_number, "block_hash": outcome.block_hash}
-        self._save(origin, attempt, state=AnchorState.FINAL if deep else AnchorState.MINED, **block)
+        self._save_mined(origin, attempt, AnchorState.FINAL if deep else AnchorState.MINED, outcome)
 
     def _adopt(self, origin: Origin, size: ChainSize) -> None:
         """Batches that the chain holds without a live attempt were anchored by one given up too early: find them."""
@@ -181,6 +203,12 @@ class AnchorMachine:
     def _lose(self, origin: Origin, attempt: Anchoring) -> None:
         self._save(origin, attempt, state=AnchorState.REORGED, block_number=None, block_hash=None)
 
+    def _save_mined(
+        self, origin: Origin, attempt: Anchoring, state: AnchorState, outcome: TransactionOutcome
+    ) -> Anchoring:
+        block = {"block_number": outcome.block_number, "block_hash": outcome.block_hash}
+        return self._save(origin, attempt, state=state, **block)
+
     def _save(self, origin: Origin, anchoring: Anchoring, **changes: Any) -> Anchoring:
         changed = replace(anchoring, **changes)
         if changed == anchoring and changed.updated:
@@ -201,6 +229,14 @@ class AnchorMachine:
                 "this process holds no anchoring key", advice="Run `transfer-ledger worker`."
             )
         return self._anchorer
+
+
+def _place(attempt: Anchoring) -> tuple[int, int]:
+    return attempt.block_number or 0, attempt.first
+
+
+def _place_of(outcome: TransactionOutcome) -> tuple[int, Digest]:
+    return outcome.block_number, outcome.block_hash
 
 
 def _end(live: Iterable[Anchoring], states: set[AnchorState]) -> int:
