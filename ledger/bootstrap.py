@@ -66,16 +66,23 @@ class Wired:
         return log
 
     def create_api_key(self, party: PartyId, origin: Origin, scopes: frozenset[Scope]) -> str:
-        """Make an API key and answer its text, which is not kept.
+        """See `create_api_key`."""
+        return create_api_key(self.store, self.clock, party, origin, scopes)
 
-        Raises:
-            NotFound: no such party or log.
-        """
-        self.store.party(party)
-        self.store.log(origin)
-        id, text, hashed = api_key_text(secrets.token_bytes(6), secrets.token_bytes(32))
-        self.store.add_api_key(ApiKey(id, hashed, party, origin, scopes, self.clock.now()))
-        return text
+
+def create_api_key(
+    store: Store, clock: Clock, party: PartyId, origin: Origin, scopes: frozenset[Scope]
+) -> str:
+    """Make an API key and answer its text, which is not kept. Needs no chain.
+
+    Raises:
+        NotFound: no such party or log.
+    """
+    store.party(party)
+    store.log(origin)
+    id, text, hashed = api_key_text(secrets.token_bytes(6), secrets.token_bytes(32))
+    store.add_api_key(ApiKey(id, hashed, party, origin, scopes, clock.now()))
+    return text
 
 
 def initialise(settings: Settings) -> ContractRef:

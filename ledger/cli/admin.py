@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ledger.bootstrap import initialise, open_ledger, open_node, open_store_only
+from ledger.bootstrap import create_api_key, initialise, open_ledger, open_node, open_store_only
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.shared import (
     JsonOption,
@@ -124,8 +124,8 @@ def key_create(
 
     Example: `transfer-ledger key create --log ledger.example/acme-live --party acme --scope push --scope read`
     """
-    with open_ledger(load_settings(context)) as ledger:
-        text = ledger.create_api_key(parse_party_id(party), parse_origin(log), frozenset(scope))
+    with open_store_only(load_settings(context)) as (store, _, clock):
+        text = create_api_key(store, clock, parse_party_id(party), parse_origin(log), frozenset(scope))
     out.print(text, markup=False)
 
 
