@@ -36,12 +36,12 @@ START = 1_790_000_000_000
 
 
 @contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """The URL of a new, empty database on a PostgreSQL server, dropped at the end."""
+def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database on a PostgreSQL server, a copy of the template, dropped at the end."""
     url, name = make_url(server), f"test_{uuid4().hex}"
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         try:
             yield url.set(database=name).render_as_string(hide_password=False)
         finally:

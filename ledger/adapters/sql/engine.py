@@ -29,7 +29,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 
-from ledger.adapters.sql.faults import translate_driver, translated
+from ledger.adapters.sql.faults import LockedStore, translate_driver, translated, undecodable
 from ledger.errors import MalformedInput, StoreUnavailable
 
 PATIENCE = 10.0
@@ -92,8 +92,8 @@ class Database:
         with translated(), self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
-            if driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                driver.execute(f"PRAGMA page_size={PAGE_SIZE}")
+            if _pragma(driver, "journal_mode") != "wal":
+                _pragma(driver, f"page_size={PAGE_SIZE}")
                 self._enter_wal(driver)
 
     def _enter_wal(self, driver: sqlite3.Connection) -> None:
@@ -101,13 +101,12 @@ class Database:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                (mode,) = driver.execute("PRAGMA journal_mode=WAL").fetchone()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise translate_driver(error) from None
-                time.sleep(0.02)
-            else:
+                mode = _pragma(driver, "journal_mode=WAL")
                 break
+            except LockedStore:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
         if mode != "wal":
             raise StoreUnavailable(
                 "the database file cannot be put into WAL mode",
@@ -125,12 +124,16 @@ def _parse(url: str) -> URL:
         backend = ""
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database and ":memory:" not in parsed.database:
+    if backend == "sqlite" and not _in_memory(parsed):
         return parsed.set(drivername="sqlite+pysqlite")
     # Not quoted: it may hold a password.
     raise MalformedInput(
         "not a database URL", expected="sqlite:////folder/file.db or postgresql+psycopg://user@host/name"
     )
+
+
+def _in_memory(url: URL) -> bool:
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
 def _sqlite(url: URL, patience: float) -> Engine:
@@ -154,13 +157,23 @@ def _sqlite(url: URL, patience: float) -> Engine:
             "cell_size_check=ON",
             f"journal_size_limit={WAL_LIMIT}",
         ):
-            driver.execute(f"PRAGMA {pragma}")
+            _pragma(driver, pragma)
+
+    event.listen(engine, "handle_error", undecodable)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     return engine
+
+
+def _pragma(driver: sqlite3.Connection, pragma: str) -> Any:
+    try:
+        row = driver.execute(f"PRAGMA {pragma}").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise translate_driver(error) from None
+    return row[0] if row else None
 
 
 def _make_file(path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from sqlalchemy import exc
+from sqlalchemy import ExceptionContext, exc
 
 from ledger.errors import IntegrityError, LedgerError, StoreUnavailable
 
@@ -25,9 +25,14 @@ class DamagedStore(StoreUnavailable):
     )
 
 
+class LockedStore(StoreUnavailable):
+    """Somebody else is writing for too long."""
+
+    advice_default = "Another process is writing for too long; try again."
+
+
+_SQLITE_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SQLITE_ADVICE = {
-    sqlite3.SQLITE_BUSY: "Another process is writing for too long; try again.",
-    sqlite3.SQLITE_LOCKED: "Another thread is writing for too long; try again.",
     sqlite3.SQLITE_READONLY: "This user cannot write to the database file or its folder: check their permissions.",
     sqlite3.SQLITE_PERM: "This user cannot reach the database file: check its permissions.",
     sqlite3.SQLITE_IOERR: "Check the disk and its free space.",
@@ -44,7 +49,6 @@ _POSTGRES_ADVICE = {
     "3D": "Create the database, or check the database URL.",
     "42": "Check that the user of the database URL may use the ledger's tables, and that they are all there.",
     "53": "The server is out of disk space, memory or connections.",
-    "55": "Another process is writing for too long; try again.",
     "57": "The server is stopping or starting; try again.",
 }
 """By class of SQLSTATE."""
@@ -60,6 +64,12 @@ def translated() -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         raise translate(error) from None
+
+
+def undecodable(context: ExceptionContext) -> None:
+    """For SQLAlchemy's `handle_error`: Python fails to decode a message of SQLite that quotes damaged text."""
+    if isinstance(context.original_exception, UnicodeDecodeError):
+        raise translate_driver(context.original_exception) from None
 
 
 def translate(error: exc.SQLAlchemyError) -> LedgerError:
@@ -79,6 +89,8 @@ def translate_driver(error: BaseException) -> LedgerError:
         return _from_sqlite(error)
     if isinstance(error, psycopg.Error):
         return _from_postgres(error)
+    if isinstance(error, UnicodeDecodeError):
+        return DamagedStore("the database is damaged", got="text that is not UTF-8")
     return StoreUnavailable("the database does not answer", got=_first_line(error))
 
 
@@ -92,6 +104,8 @@ def _from_sqlite(error: sqlite3.Error) -> LedgerError:
         return IntegrityError("a stored text is not UTF-8")
     if primary in _SQLITE_DAMAGE or "malformed" in str(error):
         return DamagedStore("the database file is damaged", got=_first_line(error))
+    if primary in _SQLITE_LOCKED:
+        return LockedStore("the database is locked")
     advice = _SQLITE_ADVICE.get(primary, "") if primary is not None else ""
     return StoreUnavailable("the database does not answer", got=_first_line(error), advice=advice)
 
@@ -103,6 +117,8 @@ def _from_postgres(error: psycopg.Error) -> LedgerError:
         return IntegrityError("the database refused a row", got=message)
     if state.startswith(_POSTGRES_DAMAGE):
         return DamagedStore("the database is damaged", got=message)
+    if state == "55P03":
+        return LockedStore("the log is locked")
     advice = _POSTGRES_ADVICE.get(state[:2] or "08", "")
     return StoreUnavailable("the database does not answer", got=message, advice=advice)
 

@@ -1,0 +1,206 @@
+"""What the store says of a database that somebody or something has changed behind its back."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.stores import ACME, ORIGIN, START, append_some, attempt, event, register, save, seal
+
+from ledger.adapters.sql import open_store
+from ledger.errors import LedgerError
+from ledger.ports import Store
+from ledger.records import (
+    AccessRecord,
+    ApiKey,
+    ConflictAttempt,
+    EventFilter,
+    Scope,
+    SnapshotRecord,
+    StoredCheckpoint,
+    ViewFilter,
+)
+from ledger.types import BatchNo, Digest, Position
+
+FLIPS = 40
+
+
+def fill(store: Store) -> None:
+    """A row or more in every table."""
+    register(store)
+    store.add_api_key(ApiKey("k1", Digest.of(b"s"), ACME.id, ORIGIN, frozenset(Scope), START))
+    seal(store, 3, 2)
+    append_some(store, 30)
+    save(store, attempt(0), attempt(0, 2, 1))
+    with store.writing(ORIGIN) as transaction:
+        transaction.keep_conflicts(
+            [ConflictAttempt(Position(1), b'{"other":1}', event(1).disclosures, START)]
+        )
+        transaction.add_checkpoint(StoredCheckpoint(1, "ledger.example/acme-live\n1\nroot\n\n— sig\n"))
+    it = event(2)
+    access = AccessRecord(it.position, it.phase, it.time, it.subject, "p", "a", *("x",) * 5, 1, None, None)
+    it = event(3)
+    snapshot = SnapshotRecord(it.position, it.phase, it.time, it.subject, "r", True, ("e",), "[]", None)
+    store.project(ORIGIN, Position(0), Position(5), [access], [snapshot])
+
+
+def change(url: str, *statements: str) -> None:
+    """Change the database as somebody with a SQL prompt would."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET session_replication_role = replica")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture
+def filled(url: str) -> Iterator[Store]:
+    store = open_store(url)
+    fill(store)
+    yield store
+    store.close()
+
+
+def test_a_sound_store_has_no_problems(filled: Store) -> None:
+    assert list(filled.self_check()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE parties SET name = 'Acme'", "parties: the row of acme is not what was written"),
+        ("UPDATE parties SET role = 'nonsense'", "parties: the row of acme"),
+        ("UPDATE logs SET verifier_key = 'mine'", "logs: the row of 1"),
+        ("UPDATE api_keys SET scopes = 'disclose'", "api_keys: the row of k1"),
+        ("UPDATE api_keys SET revoked = 5", "api_keys: the row of k1"),
+        ("UPDATE receipts SET note = 'x' WHERE first = 3", "receipts: the row of 1, 3"),
+        ("UPDATE conflicts SET received = 5", "conflicts: the row of 1, 0"),
+        ("UPDATE anchorings SET state = 'final' WHERE number = 0", "anchorings: the row of 1, 0"),
+        ("UPDATE checkpoints SET note = 'x'", "checkpoints: the row of 1, 1"),
+        ("UPDATE heads SET size = 36", "the head says size 36, the rows say 35"),
+        ("UPDATE heads SET last_received = 1", "the head says last_received 1"),
+        ("UPDATE heads SET sealed = 4", "the head says sealed 4, the rows say 5"),
+        ("UPDATE heads SET last_closed = 4", "the head says last_closed 4"),
+        ("DELETE FROM heads", "no head"),
+        ("DELETE FROM events WHERE position = 34", "the head says size 35, the rows say 34"),
+        ("DELETE FROM events WHERE position = 20", "34 events, but the newest is at position 34"),
+        ("DELETE FROM batches WHERE number = 1", "the head says batches 2, the rows say 1"),
+        ("UPDATE batches SET anchoring = 0", "batch 1 does not name its newest anchoring"),
+        ("UPDATE batches SET anchoring = NULL", "batch 0 does not name its newest anchoring"),
+        ("DELETE FROM entries WHERE position = 7", "the event at position 7 lacks its entry or a name"),
+        ("DELETE FROM names WHERE text = 'live-1'", "the event at position 0 lacks its entry or a name"),
+        ("UPDATE projections SET projected = 36", "the projections say they took in other events"),
+        ("UPDATE projections SET projected = 3", "snapshot_records has rows of events"),
+        ("DROP INDEX events_log_subject_position_idx", "add index would be needed"),
+        ("ALTER TABLE entries ADD COLUMN more INTEGER", "remove column would be needed"),
+        ("DROP TABLE checkpoints", "add table would be needed"),
+        ("UPDATE alembic_version SET version_num = '0000'", "the schema is at revision 0000"),
+        ("DELETE FROM alembic_version", "the schema is at revision None"),
+    ],
+)
+def test_a_change_behind_its_back_is_noticed(url: str, filled: Store, statement: str, problem: str) -> None:
+    change(url, statement)
+    found = list(filled.self_check())
+    assert any(problem in line for line in found), found
+
+
+def test_a_row_that_refers_to_nothing_is_noticed_on_sqlite(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    fill(store)
+    change(sqlite_url, "DELETE FROM events WHERE position = 7")
+    assert any("a row refers to one in events that is not there" in line for line in store.self_check())
+    store.close()
+
+
+def test_an_entry_that_cannot_be_read_is_an_integrity_error(url: str, filled: Store) -> None:
+    for squeezed in ("00", "01", "05ff", "01ffffff"):
+        literal = f"X'{squeezed}'" if url.startswith("sqlite") else f"'\\x{squeezed}'"
+        change(url, f"UPDATE disclosures SET packed = {literal} WHERE position = 7")
+        if squeezed != "00":
+            with pytest.raises(LedgerError, match="a stored event cannot be read: got the row of 7"):
+                filled.event(ORIGIN, Position(7))
+
+
+def read_all(store: Store) -> dict[str, Any]:
+    """Everything that the store answers, or the ledger's own error in its place. Anything else is raised."""
+    every = ViewFilter({})
+    reads: dict[str, Callable[[], Any]] = {
+        "parties": store.parties,
+        "party": lambda: store.party(ACME.id),
+        "logs": store.logs,
+        "api_keys": store.api_keys,
+        "api_key": lambda: store.api_key("k1"),
+        "head": lambda: store.head(ORIGIN),
+        "projected": lambda: store.projected(ORIGIN),
+        "conflicts": lambda: store.conflicts(ORIGIN),
+        "receipts": lambda: list(store.receipts(ORIGIN)),
+        "anchorings": lambda: store.anchorings(ORIGIN),
+        "checkpoints": lambda: store.checkpoints(ORIGIN),
+        "newest": lambda: [it.anchoring for it in store.batches(ORIGIN, BatchNo(0), BatchNo(9))],
+        "events": lambda: list(store.scan(ORIGIN, Position(0), Position(99))),
+        "by subject": lambda: store.events(ORIGIN, EventFilter(subject="live-1"), None, 99),
+        "batches": lambda: store.batches(ORIGIN, BatchNo(0), BatchNo(9)),
+        "nodes": lambda: list(store.scan_nodes(ORIGIN)),
+        "accesses": lambda: store.accesses(ORIGIN, every, None, 99),
+        "snapshots": lambda: store.snapshots(ORIGIN, every, None, 99),
+    }
+    found: dict[str, Any] = {}
+    for name, read in reads.items():
+        try:
+            found[name] = read()
+        except LedgerError as error:
+            found[name] = type(error)
+    return found
+
+
+CHECKED_ELSEWHERE = {"events", "by subject", "batches", "nodes", "accesses", "snapshots"}
+"""What Merkle trees cover, or a projection of the events can be compared with: `ledger.doctor` does that."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_byte_is_noticed_and_never_a_traceback(tmp_path: Path, seed: int) -> None:
+    sound = tmp_path / "sound.db"
+    store = open_store(f"sqlite:///{sound}")
+    fill(store)
+    expected = read_all(store)
+    store.close()
+    random, size, noticed = Random(seed), sound.stat().st_size, 0
+    used = [place for place, byte in enumerate(sound.read_bytes()) if byte]
+    for number in range(FLIPS):
+        place = random.choice(used)
+        path = _flipped(sound, tmp_path / f"{number}.db", place, random.randrange(1, 256))
+        problems, found = _examine(path)
+        differs = {name for name in expected if found.get(name) != expected[name]}
+        assert problems or differs <= CHECKED_ELSEWHERE, f"byte {place} of {size}: {differs}"
+        noticed += bool(problems or differs)
+    assert noticed > FLIPS / 2
+
+
+def _flipped(sound: Path, path: Path, place: int, mask: int) -> Path:
+    shutil.copy(sound, path)
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ mask]))
+    return path
+
+
+def _examine(path: Path) -> tuple[list[str], dict[str, Any]]:
+    try:
+        store = open_store(f"sqlite:///{path}")
+    except LedgerError as error:
+        return [str(error)], {}
+    try:
+        return list(itertools.islice(store.self_check(), 1000)), read_all(store)
+    finally:
+        store.close()
+        path.unlink()
