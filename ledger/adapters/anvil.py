@@ -73,6 +73,8 @@ class ManagedAnvil:
                 lambda: try_lock(users, fcntl.LOCK_SH), STOP_SECONDS, "the chain of this folder does not end"
             )
             with self._starting():
+                if not self._is_held("chain.lock"):
+                    (self._folder / "anvil.json").unlink(missing_ok=True)  # of a chain that has ended
                 record = _wait(
                     lambda: self._found(command), START_SECONDS, f"no chain came up in {self._folder}"
                 )
@@ -123,16 +125,16 @@ class ManagedAnvil:
 
     def _found(self, command: list[str]) -> dict[str, Any] | None:
         """The chain that runs; if none does, a guard is started. An Anvil that lost its guard is waited for."""
-        if not self._is_running():
+        record = self._record()
+        if record is None and not self._is_held("chain.lock"):
             self._spawn_guard(command)
-        return self._record()
+        return record
 
-    def _is_running(self) -> bool:
-        with (self._folder / "chain.lock").open("a") as chain:
-            return not try_lock(chain, fcntl.LOCK_SH)
+    def _is_held(self, name: str) -> bool:
+        with (self._folder / name).open("a") as lock:
+            return not try_lock(lock, fcntl.LOCK_SH)
 
     def _spawn_guard(self, command: list[str]) -> None:
-        (self._folder / "anvil.json").unlink(missing_ok=True)
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with (self._folder / "anvil.log").open("ab") as log:
@@ -164,17 +166,18 @@ class ManagedAnvil:
                 got=record["chain_id"],
                 advice="Use the chain id that the folder was made with.",
             )
+        if not self._is_held("guard.lock"):
+            return None  # its guard was killed
         try:
-            os.kill(record["guard"], 0)
             ask(record["url"], "eth_chainId", seconds=5)
-        except (ProcessLookupError, NoAnswer, RpcError):
+        except (NoAnswer, RpcError):
             return None
         return record
 
     def _is_settled(self, users: IO[str]) -> bool:
         """Whether the chain has ended, or is others' business."""
         if try_lock(users, fcntl.LOCK_EX):  # nobody uses it
-            over = not self._is_running()
+            over = not self._is_held("chain.lock")
             fcntl.flock(users, fcntl.LOCK_UN)
             return over
         # Either others use it, and then this one may, too; or the guard is ending it.

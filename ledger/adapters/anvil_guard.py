@@ -6,6 +6,7 @@ it any more. It outlives whoever started it; that is its use, because a process 
 ::
 
     chain.lock    held by the guard and, through it, by Anvil: a chain runs on this folder
+    guard.lock    held by the guard alone: somebody keeps that chain
     users.lock    held in common by every process that uses the chain; when the guard gets it alone, all are gone
     anvil.json    {"url", "chain_id", "guard", "anvil", "warnings"} while the chain answers, or {"failed": why}
 
@@ -44,6 +45,9 @@ ANSWER_SECONDS = 60.0
 MAX_QUICK_DEATHS = 3
 QUICK_SECONDS = 5.0
 SAVE_AGAIN_SECONDS = 10.0
+
+GENESIS_SECONDS = 1_700_000_000
+"""Anvil makes block 0 anew at every start; with a time of its own it is the same one, and block 1's parent."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -148,6 +152,7 @@ class Guard:
                 f"Anvil ends while it starts; its last words are in {self._folder / 'anvil.log'}"
             )
         self._files.started()
+        self._set_time()
         self._saved_head = self._head() if state else ""
         write_record(
             self._folder,
@@ -163,6 +168,7 @@ class Guard:
     def _spawn(self, state: Path | None, chain: IO[str]) -> subprocess.Popen[bytes]:
         command = [*self._command, "--host", "127.0.0.1", "--port", str(self._port)]
         command += ["--chain-id", str(self._chain_id), "--dump-state", str(self._files.at_exit)]
+        command += ["--timestamp", str(GENESIS_SECONDS)]
         if state is not None:
             command += ["--load-state", str(state)]
         with (self._folder / "anvil.log").open("ab") as log:
@@ -185,6 +191,13 @@ class Guard:
                 raise ChainFailed(f"Anvil does not answer at {self._url}")
             time.sleep(0.01)
         return False
+
+    def _set_time(self) -> None:
+        """Have new blocks bear the real time; Anvil counts from block 0's."""
+        try:
+            ask(self._url, "evm_setTime", int(time.time()))
+        except RpcError as error:
+            self._warn(f"the chain's clock cannot be set: {error}")
 
     def _watch(self, users: IO[str], chain: IO[str]) -> None:
         """Until nobody uses the chain: save new blocks, and start Anvil again if it dies."""
@@ -266,12 +279,13 @@ def _told(folder: Path) -> Iterator[None]:
 def main() -> None:
     """Arguments: the folder, the chain id, and Anvil's command line. Returns at once; a child does the work.
 
-    The lock is taken before, so that whoever started this knows that there is a guard.
+    The locks are taken before, so that whoever started this knows that there is a guard.
     """
     folder, chain_id, *command = sys.argv[1:]
-    with (Path(folder) / "chain.lock").open("w") as chain:
+    with (Path(folder) / "chain.lock").open("w") as chain, (Path(folder) / "guard.lock").open("w") as guard:
         if not try_lock(chain, fcntl.LOCK_EX):
             return
+        fcntl.flock(guard, fcntl.LOCK_EX)
         if os.fork():
             os._exit(0)  # so that nobody has to wait for the guard, nor keeps it as a zombie
         os.setsid()

@@ -166,7 +166,11 @@ def wired(node: str) -> Iterator[Wire]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients may hang up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         wire = Wire(f"http://127.0.0.1:{server.server_port}", node)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
