@@ -28,6 +28,7 @@ _BYTES = {_DIGEST: 32, _SALT: 16}
 # The last character's spare bits must be zero, or the bytes would be spelled otherwise on the way back.
 _RANDOM = re.compile(rb'"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{21}[AQgw])"')
 _MARKER = re.compile(b"[\xfe\xff]")
+_PADDING = {43: b"=", 22: b"=="}
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 _NAMES = b"""
@@ -56,19 +57,16 @@ _DICTIONARY = (
 
 def squeeze(data: bytes) -> bytes:
     """Sibling of `unsqueeze`."""
-    if _MARKER.search(data):
+    if _DIGEST in data or _SALT in data:
         return _PLAIN + data
-    lifted: list[bytes] = []
-
-    def lift(match: re.Match[bytes]) -> bytes:
-        spelled = match[1].translate(_STANDARD)
-        long = len(spelled) == 43
-        lifted.append(a2b_base64(spelled + (b"=" if long else b"==")))
-        return _DIGEST if long else _SALT
-
-    text = _RANDOM.sub(lift, data)
+    # What does not match, what does, what does not, and so on.
+    parts = _RANDOM.split(data)
+    spelled = parts[1::2]
+    parts[1::2] = [_DIGEST if len(it) == 43 else _SALT for it in spelled]
+    lifted = [a2b_base64(it.translate(_STANDARD) + _PADDING[len(it)]) for it in spelled]
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY)
-    squeezed = b"".join((_SQUEEZED, deflate.compress(text), deflate.flush(), *lifted))
+    text = deflate.compress(b"".join(parts)) + deflate.flush()
+    squeezed = b"".join((_SQUEEZED, text, *lifted))
     return squeezed if len(squeezed) <= len(data) else _PLAIN + data
 
 
