@@ -47,6 +47,7 @@ def parse(data: bytes) -> Value:
 
 def parse_text(text: str) -> Value:
     """As `parse`, for text that is already decoded."""
+    _check_nesting(text)
     try:
         value: Value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -128,6 +129,27 @@ def _check(value: Value, depth: int) -> None:
         _check_depth(depth)
         for member in value:
             _check(member, depth + 1)
+
+
+_HARMLESS = 1000
+_TO_BRACKET = re.compile(r'(?:[^"\[{}\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+[\[{}\]]', re.DOTALL)
+
+
+def _check_nesting(text: str) -> None:
+    """Refuse deep nesting before the decoder recurses into it.
+
+    Python's own limit cannot be relied on: py_ecc, which web3 imports, raises it to 100,000, and then text such as
+    `[[[[…` overflows the C stack and ends the process.
+    """
+    if text.count("[") + text.count("{") <= _HARMLESS:
+        return
+    depth = end = 0
+    # Where this ends early, in a string without end, the decoder ends too.
+    while found := _TO_BRACKET.match(text, end):
+        end = found.end()
+        depth += 1 if text[end - 1] in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise _too_deep()
 
 
 def _check_depth(depth: int) -> None:
