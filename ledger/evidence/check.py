@@ -105,7 +105,8 @@ def check_package(
         NotImplementedError,
         EOFError,
         RuntimeError,
-        UnicodeError,
+        OSError,  # an offset before the file's beginning, in a file
+        ValueError,  # the same, in memory; and UnicodeError
     ) as error:
         raise MalformedInput(
             "not an evidence package", expected="an intact ZIP file", got=str(error)[:120]
