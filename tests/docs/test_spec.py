@@ -1,0 +1,638 @@
+"""docs/spec.md is held against the code: its example, its names of steps and problems, its selectors.
+
+And against a stranger: `spec_verifier` was written from its text alone, and has to come to the ledger's verdicts.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import copy
+import io
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.errors import _STATUS, _nearest
+from ledger import errors, evidence, proof
+from ledger.adapters.anvil import fund
+from ledger.adapters.evm import EvmAnchorer, EvmChain, EvmRegistrar, address_of, deploy
+from ledger.errors import LedgerError, MalformedInput, VerificationError
+from ledger.note import VerifierKey, sign_note
+from ledger.proving import verify
+from ledger.types import RESERVED_SEGMENTS, Digest
+
+from . import make_examples, spec_verifier
+from .make_examples import BLOCK, ORIGIN, ROOT, SPEC, VECTORS, ExampleLog
+from .spec_verifier import Key, Refused, verify_package, verify_proof, verify_receipt
+
+FILES = make_examples.build()
+TEXT = SPEC.read_text()
+KEY = FILES["log.vkey"].decode().strip()
+STRANGERS_KEY = Key(KEY)
+PROOF: dict[str, Any] = json.loads(FILES["proof.json"])
+OTHER = base64.b64encode(bytes(32)).decode()
+
+
+# --- The text
+
+
+def test_the_committed_example_is_what_the_code_makes() -> None:
+    committed = {path.name: path.read_bytes() for path in VECTORS.iterdir()}
+    assert committed == {**FILES, "evidence.zip": make_examples.package(FILES)}, (
+        "run python tests/docs/make_examples.py"
+    )
+
+
+def test_the_specification_shows_the_example() -> None:
+    shown = {match[2]: match[3] for match in BLOCK.finditer(TEXT)}
+    assert len(shown) == TEXT.count("<!-- example: ") >= 14
+    for name, content in shown.items():
+        assert content.removesuffix("\n") == FILES[name].decode().removesuffix("\n"), name
+    assert make_examples.fill(TEXT, FILES) == TEXT
+    assert f"{len(FILES['entry-1.json'])} bytes" in TEXT
+
+
+def test_all_references_to_sections_lead_somewhere() -> None:
+    sections = set(re.findall(r"^#{2,3} ([0-9]+(?:\.[0-9]+)?)[. ]", TEXT, re.MULTILINE))
+    named = set(re.findall(r"[Ss]ections? ([0-9]+(?:\.[0-9]+)?)", TEXT))
+    named |= set(re.findall(r"\(([0-9]+\.[0-9]+)[,)]", TEXT))
+    assert named <= sections
+
+
+def steps_in(start: str, stop: str) -> list[str]:
+    part = TEXT.partition(start)[2].partition(stop)[0]
+    return re.findall(r"^\| *[0-9]+ \| `([a-z]+)` \|", part, re.MULTILINE)
+
+
+def steps_of(docstring: str | None) -> list[str]:
+    return re.findall(r"^[0-9]+\. `([a-z]+)` ", docstring or "", re.MULTILINE)
+
+
+def test_the_steps_are_those_that_the_modules_list() -> None:
+    from ledger.evidence import check
+
+    assert steps_in("### 11.2", "## 12.") == steps_of(proof.__doc__) != []
+    assert steps_in("### 13.3", "### 13.4") == steps_of(check.__doc__) != []
+
+
+def test_every_step_that_the_code_names_is_in_the_specification() -> None:
+    steps: set[str] = set()
+    for path in (ROOT / "ledger").rglob("*.py"):
+        for found in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(found, ast.keyword)
+                and found.arg == "step"
+                and isinstance(found.value, ast.Constant)
+            ):
+                steps.add(str(found.value.value))
+            if isinstance(found, ast.Call) and ast.unparse(found.func) == "_step":
+                steps.add(str(ast.literal_eval(found.args[0])))
+    specified = set(steps_in("### 11.2", "## 12.") + steps_in("### 13.3", "### 13.4"))
+    # `inclusion` is the general check's; whoever calls it names the step.
+    assert steps - {"inclusion"} - specified == {"consistency"}
+    assert "the step `consistency`" in TEXT
+    assert specified - steps == {"form"}, "a document out of form is not refuted, but cannot be used"
+
+
+def test_the_problems_are_those_that_the_api_gives() -> None:
+    def tree(kind: type[LedgerError]) -> Iterator[type[LedgerError]]:
+        for below in kind.__subclasses__():
+            yield below
+            yield from tree(below)
+
+    part = TEXT.partition("### 14.3")[2].partition("### 14.4")[0]
+    listed = {
+        name: int(status)
+        for names, status in re.findall(r"^\| (`.*`) \| ([0-9]{3}) \|", part, re.MULTILINE)
+        for name in re.findall(r"`([a-z-]+)`", names)
+    }
+    given = {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower(): int(
+            _nearest(kind("", **({"step": ""} if issubclass(kind, VerificationError) else {})), _STATUS, 400)
+        )
+        for kind in tree(LedgerError)
+        if kind.__module__ == errors.__name__
+        and kind not in (errors.InputError, errors.AccessError, errors.VerificationError)
+    }
+    assert listed == {
+        **given,
+        "invalid-parameter": HTTPStatus.UNPROCESSABLE_ENTITY,
+        "internal-server-error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+
+
+def test_the_words_that_no_origin_holds_are_those_of_the_code() -> None:
+    listed = TEXT.partition("No segment of an origin's path is ")[2].partition(":")[0]
+    assert set(re.findall("`([a-z]+)`", listed)) == RESERVED_SEGMENTS == spec_verifier.RESERVED_SEGMENTS
+
+
+def test_selectors_and_topics_are_the_contracts() -> None:
+    from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4byte_selector
+
+    signatures = re.findall(r"^\| `(\w+\([^`]*\))` \| `([0-9a-f]{8})`", TEXT, re.MULTILINE)
+    assert len(signatures) == 4
+    for signature, selector in signatures:
+        assert function_signature_to_4byte_selector(signature).hex() == selector
+    for error, selector in (("UnknownLog(bytes32)", "3d199f11"), ("UnknownBatch(uint64,uint64)", "3cbf4f57")):
+        assert function_signature_to_4byte_selector(error).hex() == selector
+        assert selector in TEXT
+    topic = event_signature_to_log_topic("BatchAnchored(bytes32,uint64,uint64,uint32,uint64,bytes32)")
+    assert topic.hex() in TEXT
+    assert "0x" + topic.hex() == spec_verifier.BATCH_ANCHORED
+
+
+# --- The stranger
+
+
+def test_the_stranger_shares_no_code_with_the_ledger() -> None:
+    tree = ast.parse(Path(spec_verifier.__file__).read_text())
+    modules = set()
+    for found in ast.walk(tree):
+        if isinstance(found, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in found.names}
+        elif isinstance(found, ast.ImportFrom):
+            assert found.level == 0
+            modules.add((found.module or "").partition(".")[0])
+    assert modules - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def test_the_stranger_verifies_the_example() -> None:
+    position, entry = verify_proof(FILES["proof.json"], STRANGERS_KEY)
+    assert position == 1
+    assert entry == json.loads(FILES["entry-1.json"])
+    entries = [FILES[f"entry-{n}.json"].decode() for n in range(3)]
+    assert verify_receipt(FILES["receipt-0.txt"].decode(), STRANGERS_KEY, entries[:2]) == 0
+    assert verify_receipt(FILES["receipt-1.txt"].decode(), STRANGERS_KEY, entries[2:]) == 2
+    assert verify_package((VECTORS / "evidence.zip").read_bytes(), STRANGERS_KEY) == {
+        "events": 2,
+        "open": False,
+    }
+
+
+def test_the_stranger_checks_that_the_log_only_grew() -> None:
+    heads = [
+        spec_verifier.open_checkpoint(FILES[f"checkpoint-{n}.txt"].decode(), STRANGERS_KEY) for n in (1, 2)
+    ]
+    answer = json.loads(FILES["consistency.json"])
+    path = [base64.b64decode(digest) for digest in answer["path"]]
+    (old, old_root), (new, new_root) = heads
+    spec_verifier.check_consistency(old, new, old_root, new_root, path)
+    for wrong in (
+        (old, new, new_root, old_root, path),
+        (old, new, old_root, new_root, []),
+        (2, 1, *2 * [old_root], path),
+    ):
+        with pytest.raises(Refused, match="consistency"):
+            spec_verifier.check_consistency(*wrong)  # type: ignore[arg-type]
+
+
+# --- Both come to the same verdict on what was changed
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def put(*path: str, value: Any) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        for name in path[:-1]:
+            document = document[name]
+        document[path[-1]] = value
+
+    return change
+
+
+def replace(old: str, new: str) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        assert old in document["entry"]
+        document["entry"] = document["entry"].replace(old, new)
+
+    return change
+
+
+HEADER = base64.b64decode(PROOF["batch"]["header"])
+NOTE: str = PROOF["checkpoint"]
+DISCLOSURES = FILES["disclosures.txt"].decode()
+ALL = re.findall(r"text    (\S+)", DISCLOSURES)
+FOREIGN = json.loads(FILES["evidence-entries.ndjson"].splitlines()[0])["disclosures"][0]
+
+
+def spelled(array: str) -> str:
+    return base64.urlsafe_b64encode(array.encode()).rstrip(b"=").decode()
+
+
+def header(data: bytes) -> Change:
+    return put("batch", "header", value=base64.b64encode(data).decode())
+
+
+CHANGES: dict[str, tuple[str | None, Change]] = {
+    "nothing": (None, lambda document: None),
+    "nothing that is authenticated": (None, put("unauthenticated", value={"position": 7})),
+    "nothing shown": (None, put("disclosures", value=[])),
+    "everything shown": (None, put("disclosures", value=ALL)),
+    "a witness has signed too": (None, put("checkpoint", value=NOTE + "— witness.example AAAAAAAA\n")),
+    "another format": ("form", put("format", value="transfer-ledger/proof/v2")),
+    "a member more": ("form", put("more", value=1)),
+    "a member less": ("form", lambda document: document.pop("anchor")),
+    "an index that is true": ("form", put("batch", "index", value=True)),
+    "a header of 91 bytes": ("form", header(HEADER[:-1])),
+    "a header without leaves": ("form", header(HEADER[:48] + bytes(4) + HEADER[52:])),
+    "a batch number that JSON cannot hold": ("form", header(HEADER[:32] + b"\x00\x20" + HEADER[34:])),
+    "a close that JSON cannot hold": ("form", header(HEADER[:52] + b"\x00\x20" + HEADER[54:])),
+    "loose base64": ("form", put("batch", "header", value=PROOF["batch"]["header"].rstrip("="))),
+    "a note without its last newline": ("form", put("checkpoint", value=NOTE[:-1])),
+    "a short salt": ("form", put("disclosures", value=[spelled('["short","a",1]')])),
+    "a name twice in a disclosure": (
+        "form",
+        put("disclosures", value=[spelled('["_26bc4LT-ac6q2KI6cBW5es","a",{"b":1,"b":2}]')]),
+    ),
+    "a lone surrogate in a disclosure": (
+        "form",
+        put("disclosures", value=[spelled(r'["_26bc4LT-ac6q2KI6cBW5es","a","\ud800"]')]),
+    ),
+    "a transaction in upper case": ("form", put("anchor", "tx_hash", value="0x" + "AB" * 32)),
+    "a negative block": ("form", put("anchor", "block_number", value=-1)),
+    "another size": ("signature", put("checkpoint", value=NOTE.replace("\n2\n", "\n3\n"))),
+    "a size spelled otherwise": ("form", put("checkpoint", value=NOTE.replace("\n2\n", "\n02\n"))),
+    "signed by nobody known": (
+        "signature",
+        put("checkpoint", value=NOTE.partition("— ")[0] + "— ledger.example/acme-live AAAAAAAA\n"),
+    ),
+    "a receipt for a checkpoint": ("form", put("checkpoint", value=FILES["receipt-0.txt"].decode())),
+    "a header of another log": ("header", header(bytes(32) + HEADER[32:])),
+    "another batch number": ("header", put("log", "index", value=1)),
+    "a negative index of the log": ("header", put("log", "index", value=-1)),
+    "a later close": ("log", header(HEADER[:52] + bytes(8) + HEADER[60:])),
+    "one leaf more": ("log", header(HEADER[:48] + bytes([0, 0, 0, 3]) + HEADER[52:])),
+    "no path in the log": ("log", put("log", "path", value=[])),
+    "a longer path in the log": ("log", put("log", "path", value=[*PROOF["log"]["path"], OTHER])),
+    "another index": ("batch", put("batch", "index", value=0)),
+    "a negative index": ("batch", put("batch", "index", value=-1)),
+    "an index outside": ("batch", put("batch", "index", value=2)),
+    "another path": ("batch", put("batch", "path", value=[OTHER])),
+    "a changed entry": ("batch", replace("allowed", "refused")),
+    "a space in the entry": ("batch", replace('"v":1', '"v": 1')),
+    "a disclosure of another event": ("disclosures", put("disclosures", value=[FOREIGN])),
+    "a disclosure twice": ("disclosures", put("disclosures", value=[ALL[0], ALL[0]])),
+    "a rewritten disclosure": (
+        "disclosures",
+        put(
+            "disclosures",
+            value=[spelled(base64.urlsafe_b64decode(ALL[0] + "==").decode().replace(",", ", "))],
+        ),
+    ),
+}
+
+
+def ledgers_verdict(document: bytes) -> str | None:
+    try:
+        verify(proof.parse_proof(document), VerifierKey.parse(KEY), ORIGIN, None)
+    except MalformedInput:
+        return "form"
+    except VerificationError as error:
+        return error.step
+    return None
+
+
+def strangers_verdict(document: bytes) -> str | None:
+    try:
+        verify_proof(document, STRANGERS_KEY)
+    except Refused as refused:
+        return refused.step
+    return None
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_both_name_the_step_at_which_a_changed_proof_fails(name: str) -> None:
+    step, change = CHANGES[name]
+    document = copy.deepcopy(PROOF)
+    change(document)
+    data = json.dumps(document).encode()
+    assert ledgers_verdict(data) == step
+    assert strangers_verdict(data) == step
+
+
+def test_a_name_twice_in_the_document_is_refused_by_both() -> None:
+    data = FILES["proof.json"].replace(b'"format"', b'"entry": "", "format"', 1)
+    assert ledgers_verdict(data) == strangers_verdict(data) == "form"
+
+
+def test_no_changed_byte_of_a_proof_is_verified_by_either() -> None:
+    authenticated = FILES["proof.json"].index(b'"anchor"')  # what is behind needs a node
+    for at in range(authenticated):
+        data = bytearray(FILES["proof.json"])
+        data[at] ^= 1
+        ledgers, strangers = ledgers_verdict(bytes(data)), strangers_verdict(bytes(data))
+        assert (ledgers is None) == (strangers is None)
+        if ledgers is None:  # white space, between tokens
+            assert json.loads(data) == PROOF
+
+
+# --- Entries whose form is wrong, in a batch that is right
+
+ENTRY: str = PROOF["entry"]
+ENTRIES = {
+    "a name twice": ENTRY.replace('"v":1', '"v":1,"v":1'),
+    "version 2": ENTRY.replace('"v":1', '"v":2'),
+    "version true": ENTRY.replace('"v":1', '"v":true'),
+    "of another log": ENTRY.replace("acme-live", "other-live"),
+    "a member more": ENTRY.replace('"v":1', '"v":1,"w":1'),
+    "another hash": ENTRY.replace("sha-256", "sha-512"),
+    "an attribute more": ENTRY.replace('"event":{', '"event":{"email":"a",'),
+    "an attribute less": ENTRY.replace('"phase":"storage",', ""),
+    "a person's name as id": ENTRY.replace("access-000017", "Ms Wang"),
+    "no such day": ENTRY.replace("2026-07-01T12:00:00Z", "2026-02-30T12:00:00Z"),
+    "received without decimals": ENTRY.replace(".250Z", "Z"),
+    "received in other digits": ENTRY.replace(".250Z", ".25٠Z"),
+    "digests not in order": re.sub(r'("[^"]{43}"),("[^"]{43}")', r"\2,\1", ENTRY, count=1),
+    "a digest twice": re.sub(r'"_sd":\[("[^"]*")', r'"_sd":[\1,\1', ENTRY),
+    "a digest of 33 bytes": re.sub(r'"_sd":\["', r'"_sd":["AA', ENTRY),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_both_refuse_an_entry_out_of_form_though_it_was_committed(name: str) -> None:
+    text = ENTRIES[name]
+    assert text != ENTRY
+    example = ExampleLog()
+    document = copy.deepcopy(PROOF)
+    sibling = base64.b64decode(PROOF["batch"]["path"][0])
+    root = spec_verifier.node(sibling, spec_verifier.leaf(text.encode()))
+    changed = HEADER[:60] + root
+    second = base64.b64decode(PROOF["log"]["path"][0])
+    head = base64.b64encode(spec_verifier.node(spec_verifier.leaf(changed), second)).decode()
+    document["entry"] = text
+    document["batch"]["header"] = base64.b64encode(changed).decode()
+    document["checkpoint"] = sign_note(f"{ORIGIN}\n2\n{head}\n", example.key, example.sign)
+    data = json.dumps(document).encode()
+    assert ledgers_verdict(data) == strangers_verdict(data) == "entry"
+
+
+# --- Receipts and notes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("first 0", "first 1"),
+        ("count 2", "count 3"),
+        ("12:10", "12:20"),
+        ("lCNEu", "lCNEv"),
+        ("receipt/v1", "receipt/v2"),
+        ("\n\n", "\n"),
+    ],
+)
+def test_a_changed_receipt_is_refused(change: tuple[str, str]) -> None:
+    note = FILES["receipt-0.txt"].decode()
+    assert change[0] in note
+    entries = [FILES[f"entry-{n}.json"].decode() for n in range(2)]
+    with pytest.raises(Refused):
+        verify_receipt(note.replace(*change), STRANGERS_KEY, entries)
+    with pytest.raises(Refused):
+        verify_receipt(note, STRANGERS_KEY, entries[::-1])
+
+
+# --- Packages
+
+Members = dict[str, bytes]
+
+
+def members() -> Members:
+    names = ("headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint", "manifest")
+    return {name: FILES[f"evidence-{name}"] for name in names}
+
+
+def zipped(files: Members) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def signed_again(files: Members, **lines: str) -> Members:
+    """With a manifest that fits, signed by the log's own key: what a hostile ledger could hand out."""
+    example = ExampleLog()
+    text = files["manifest"].decode().partition("\n\n")[0] + "\n"
+    for name, value in lines.items():
+        text = re.sub(rf"^{name} .*$", f"{name} {value}", text, flags=re.MULTILINE)
+    for name in ("headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint"):
+        digest = Digest.of(files[name]).base64
+        text = re.sub(
+            rf"^file {name} .*$", f"file {name} {len(files[name])} {digest}", text, flags=re.MULTILINE
+        )
+    return {**files, "manifest": sign_note(text, example.key, example.sign).encode()}
+
+
+def edited(name: str, old: str, new: str) -> Members:
+    files = members()
+    assert old.encode() in files[name]
+    return signed_again({**files, name: files[name].replace(old.encode(), new.encode(), 1)})
+
+
+def without_line(name: str, number: int, **lines: str) -> Members:
+    files = members()
+    kept = files[name].splitlines(keepends=True)
+    del kept[number]
+    return signed_again({**files, name: b"".join(kept)}, **lines)
+
+
+FIRST = FILES["evidence-checkpoint"].decode()
+PACKAGES: dict[str, tuple[str | None, Callable[[], Members]]] = {
+    "as it is": (None, members),
+    "an open end": (None, lambda: signed_again(members(), to="2026-07-01T12:01:00.000Z")),
+    "a member more": ("form", lambda: {**members(), "more": b""}),
+    "a member less": ("form", lambda: {n: c for n, c in members().items() if n != "anchors.ndjson"}),
+    "no note": ("form", lambda: {**members(), "manifest": b"transfer-ledger/evidence/v1\n"}),
+    "another period": (
+        "signature",
+        lambda: {**members(), "manifest": members()["manifest"].replace(b"30.000", b"31.000")},
+    ),
+    "a checkpoint for a manifest": ("signature", lambda: {**members(), "manifest": members()["checkpoint"]}),
+    "other digits": ("signature", lambda: signed_again(members(), batches="0 ٢")),
+    "another entry": (
+        "files",
+        lambda: {**members(), "entries.ndjson": members()["entries.ndjson"].replace(b"refused", b"allowed")},
+    ),
+    "a file cut short": ("files", lambda: {**members(), "headers.ndjson": members()["headers.ndjson"][:-1]}),
+    "a receipt for a checkpoint": (
+        "checkpoint",
+        lambda: signed_again({**members(), "checkpoint": FILES["receipt-0.txt"]}),
+    ),
+    "a checkpoint of another root": ("checkpoint", lambda: edited("checkpoint", "\n2\n", "\n1\n")),
+    "an older checkpoint": (
+        "log",
+        lambda: signed_again({**members(), "checkpoint": FILES["checkpoint-1.txt"]}),
+    ),
+    "a header less": ("log", lambda: without_line("headers.ndjson", 1)),
+    "a header of 91 bytes": ("log", lambda: edited("headers.ndjson", '"header":"O0+teM', '"header":"teM=')),
+    "a header's number": ("log", lambda: edited("headers.ndjson", '"batch_no":1', '"batch_no":2')),
+    "a header's number that is true": (
+        "log",
+        lambda: edited("headers.ndjson", '"batch_no":1', '"batch_no":true'),
+    ),
+    "an entry less": ("batches", lambda: without_line("entries.ndjson", 1)),
+    "an entry less, and told so": ("batches", lambda: without_line("entries.ndjson", 1, events="0 2")),
+    "a batch less": ("batches", lambda: without_line("entries.ndjson", 2)),
+    "no batches": ("batches", lambda: signed_again(members(), batches="0 0", events="0 0")),
+    "batches that are not there": ("batches", lambda: signed_again(members(), batches="0 3")),
+    "a position that is true": (
+        "batches",
+        lambda: edited("entries.ndjson", '"position":1', '"position":true'),
+    ),
+    "a line with more": (
+        "batches",
+        lambda: edited("entries.ndjson", '"position":1', '"more":1,"position":1'),
+    ),
+    "a changed entry": ("batches", lambda: edited("entries.ndjson", "allowed", "refused")),
+    "a foreign disclosure": (
+        "disclosures",
+        lambda: edited("entries.ndjson", '"disclosures":[]', f'"disclosures":["{FOREIGN}"]'),
+    ),
+    "a disclosure that is none": (
+        "disclosures",
+        lambda: edited("entries.ndjson", '"disclosures":[]', '"disclosures":["e30"]'),
+    ),
+    "an empty period": ("period", lambda: signed_again(members(), to="2026-07-01T12:00:00.000Z")),
+    "the end is not reached": (
+        "period",
+        lambda: without_line("entries.ndjson", 2, batches="0 1", events="0 2", to="2026-07-01T12:00:31.000Z"),
+    ),
+    "an anchor less": ("anchors", lambda: without_line("anchors.ndjson", 1)),
+    "an anchor out of form": (
+        "anchors",
+        lambda: edited("anchors.ndjson", '"block_number":100', '"block_number":-1'),
+    ),
+    "two contracts": ("anchors", lambda: edited("anchors.ndjson", '"chain_id":31337', '"chain_id":1')),
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_both_name_the_step_at_which_a_changed_package_fails(name: str) -> None:
+    step, make = PACKAGES[name]
+    data = zipped(make())
+    ledgers: str | None = None
+    try:
+        report = evidence.check_package(io.BytesIO(data), VerifierKey.parse(KEY))
+        assert report.open_end == (name == "an open end")
+    except MalformedInput:
+        ledgers = "form"
+    except VerificationError as error:
+        ledgers = error.step
+    strangers: str | None = None
+    try:
+        verify_package(data, STRANGERS_KEY)
+    except Refused as refused:
+        strangers = refused.step
+    assert (ledgers, strangers) == (step, step)
+
+
+# --- The chain
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Any]:
+    from support.chains import running_anvil
+
+    with running_anvil() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def anchored(chain: Any) -> tuple[str, list[dict[str, Any]]]:
+    """The contract's address, and the anchors of the example's batches on a real chain."""
+    key = Digest.of(b"somebody's key")
+    fund(chain.url, address_of(key), 100)
+    deployed = deploy(chain.url, key)
+    evm = EvmChain(chain.url, deployed.contract)
+    try:
+        EvmRegistrar(evm, key).register_log(ORIGIN, address_of(key))
+        anchorer, anchors = EvmAnchorer(evm, key), []
+        for sealed in ExampleLog().sealed:
+            transaction = anchorer.sign_anchor([sealed.header])
+            assert anchorer.send(transaction)
+            outcome = evm.outcome(transaction.hash)
+            assert outcome is not None
+            assert outcome.block_hash is not None
+            anchors.append(
+                {
+                    "chain_id": chain.chain_id,
+                    "contract": deployed.contract.address,
+                    "tx_hash": transaction.hash.hex0x,
+                    "block_number": outcome.block_number,
+                    "block_hash": outcome.block_hash.hex0x,
+                }
+            )
+    finally:
+        evm.close()
+    return deployed.contract.address, anchors
+
+
+def plain(chain: Any) -> spec_verifier.Ask:
+    """JSON-RPC as the specification describes it; None where a call reverts."""
+
+    def ask(method: str, *parameters: Any) -> Any:
+        import urllib.request
+
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
+        request = urllib.request.Request(chain.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response).get("result")
+
+    return ask
+
+
+def test_the_contract_answers_as_the_specification_shows(chain: Any, anchored: tuple[str, Any]) -> None:
+    calls = json.loads(FILES["chain.json"])["calls"]
+    for label, shown in calls.items():
+        answer = plain(chain)("eth_call", {"to": anchored[0], "data": shown["data"]}, "latest")
+        expected = shown["result"]
+        if label.startswith("batchOf"):  # the block's time is the chain's
+            answer, expected = answer[:-64], expected[:-64]
+        assert answer == expected, label
+
+
+def test_the_stranger_verifies_on_the_chain(chain: Any, anchored: tuple[str, Any]) -> None:
+    contract, anchors = anchored
+    ask = plain(chain)
+    document = {**PROOF, "anchor": anchors[0]}
+    good = json.dumps(document).encode()
+    assert verify_proof(good, STRANGERS_KEY, ask=ask, contract=contract)[0] == 1
+    assert verify_proof(good, ask=ask, contract=contract, origin=ORIGIN)[0] == 1
+    files = members()
+    lines = [json.dumps({"batch_no": n, "anchor": anchor}) + "\n" for n, anchor in enumerate(anchors)]
+    package = signed_again({**files, "anchors.ndjson": "".join(lines).encode()})
+    assert verify_package(zipped(package), STRANGERS_KEY, ask=ask, contract=contract)["events"] == 2
+
+    for wrong in (
+        PROOF["anchor"],
+        anchors[1],
+        {**anchors[0], "chain_id": 1},
+        {**anchors[0], "contract": "0x" + "11" * 20},
+        {**anchors[0], "block_number": anchors[0]["block_number"] + 1},
+        {**anchors[0], "block_hash": anchors[1]["block_hash"]},
+    ):
+        data = json.dumps({**document, "anchor": wrong}).encode()
+        with pytest.raises(Refused, match="chain"):
+            verify_proof(data, STRANGERS_KEY, ask=ask, contract=contract)
+    later = bytearray(HEADER)
+    later[59] ^= 1
+    document["batch"] = {**PROOF["batch"], "header": base64.b64encode(later).decode()}
+    with pytest.raises(Refused, match="chain"):
+        verify_proof(json.dumps(document).encode(), ask=ask, contract=contract, origin=ORIGIN)
+    with pytest.raises(Refused, match="chain"):
+        verify_package(zipped(members()), STRANGERS_KEY, ask=ask, contract=contract)
+
+
+def test_the_contract_itself_verifies_an_event(chain: Any, anchored: tuple[str, Any]) -> None:
+    found = spec_verifier.leaf(PROOF["entry"].encode())
+    path = [base64.b64decode(digest) for digest in PROOF["batch"]["path"]]
+    held = spec_verifier.Header(HEADER)
+    assert spec_verifier.verify_event(plain(chain), anchored[0], held, found, 1, path)
+    assert not spec_verifier.verify_event(plain(chain), anchored[0], held, found, 0, path)
