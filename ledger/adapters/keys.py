@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -139,6 +140,10 @@ def _read(path: Path) -> bytes | None:
             content = file.read()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise MalformedInput(
+            f"the key file {path} cannot be read", got=error.strerror or str(error)
+        ) from None
     if os.name == "posix" and mode & 0o077:
         _log.warning("key file %s may be read by other users (mode %03o): run chmod 600 on it", path, mode)
     return content
@@ -146,6 +151,15 @@ def _read(path: Path) -> bytes | None:
 
 def _write_once(path: Path, content: bytes) -> None:
     """Create a file with this content, durably, or leave the one that is there."""
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise MalformedInput(
+            f"the key file {path} cannot be written", got=error.strerror or str(error)
+        ) from None
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -154,10 +168,8 @@ def _write_once(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(temporary, path)  # unlike a rename, refuses to replace
-        except FileExistsError:
-            pass
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
