@@ -121,7 +121,7 @@ class Pipeline:
             work = _Push(origin, party, self._received(now, transaction), transaction)
             work.sort(statements)
             if work.conflicts:
-                transaction.keep_conflicts(work.conflicts)
+                transaction.keep_conflicts(work.attempts)
             elif work.fresh:
                 transaction.append(work.fresh, self._receipt(origin, work))
         if work.conflicts:
@@ -327,18 +327,29 @@ class _Push:
             received=self.received,
         )
 
+    @property
+    def attempts(self) -> list[ConflictAttempt]:
+        """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
+        return [conflict for conflict in self.conflicts if self._stands(conflict)]
+
+    def _stands(self, conflict: ConflictAttempt) -> bool:
+        return conflict.position < self.transaction.head.size
+
     def conflict_error(self) -> LedgerError:
-        first = parse_entry(self.conflicts[0].entry)
+        first = self.conflicts[0]
+        stands = (
+            f"the content of position {first.position}" if self._stands(first) else "one content in a push"
+        )
         return Conflict(
             f"{len(self.conflicts)} event(s) with a known source and id but other content",
-            expected=f"the content of position {self.conflicts[0].position}",
-            got=f"other content under id {first.attributes['id']!r}",
+            expected=stands,
+            got=f"other content under id {parse_entry(first.entry).attributes['id']!r}",
             details={
                 "conflicts": [
                     {
                         "source": attributes["source"],
                         "id": attributes["id"],
-                        "position": conflict.position,
+                        "position": conflict.position if self._stands(conflict) else None,
                     }
                     for conflict in self.conflicts[:100]
                     for attributes in [parse_entry(conflict.entry).attributes]
