@@ -73,7 +73,9 @@ class AnchorMachine:
         """
         # The store is read before the chain: what it calls mined, a later look at the chain must find.
         live = self._live(origin)
-        self._note_lost(origin, live, self._guard.hold(origin))
+        size = self._guard.hold(origin)
+        self._note_lost(origin, live, size)
+        self._give_up(origin, live, size)
         for attempt in self._live(origin):
             if attempt.state is not AnchorState.FINAL:
                 self._advance(origin, attempt)
@@ -108,6 +110,13 @@ class AnchorMachine:
                 self._lose(origin, attempt)
             else:
                 self._save_mined(origin, attempt, AnchorState.MINED, outcome)
+
+    def _give_up(self, origin: Origin, live: Iterable[Anchoring], size: ChainSize) -> None:
+        """What waits behind batches that the chain has lost again would revert, if it ever ran: it makes way."""
+        for attempt in live:
+            waiting = attempt.state in (AnchorState.INTENDED, AnchorState.SENT)
+            if waiting and attempt.first > size.batches and self._chain.outcome(attempt.tx_hash) is None:
+                self._save(origin, attempt, state=AnchorState.FAILED)
 
     def _send(self, origin: Origin, attempt: Anchoring) -> Anchoring:
         """From intended or sent to mined, if the chain says so; sends only what the chain does not hold."""
