@@ -47,6 +47,8 @@ _HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = re.compile(
     rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR_MINUTE}:[0-5][0-9](?:\.[0-9]{{1,9}})?(?:Z|[+-]{_HOUR_MINUTE})"
 )
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+"""A name that may be told in an error: one that looks otherwise might be somebody's address."""
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """The base64url of 32 bytes: the last character holds four bits and two zeros."""
 
@@ -147,7 +149,7 @@ def parse_event(value: Value) -> Event:
         if name == "data":
             problems += _data_problems(attribute)
         elif problem := _attribute_problem(name, attribute):
-            problems.append((name[:60], problem))
+            problems.append((name if _NAME.fullmatch(name) else "?", problem))
     if problems:
         raise invalid(problems)
     data = cast(Object, value["data"])
