@@ -15,6 +15,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import secrets
+import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -22,8 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from support.chains import DevelopmentChain, running_anvil
 
+from api.app import create_app
+from api.services import Services
 from ledger.adapters.anvil import fund
 from ledger.adapters.evm import EvmAnchorer, EvmChain, EvmRegistrar, address_of, deploy
 from ledger.adapters.keys import FileKeyring
@@ -39,6 +44,7 @@ from ledger.ports import Chain, Store
 from ledger.records import AnchorState, Log, Party, Role, Scope
 from ledger.settings import Settings
 from ledger.types import Origin, PartyId, log_id, parse_origin
+from ledger.workers import Worker
 
 START = 1_790_000_000_000
 """Unix milliseconds at which a bed's clock starts."""
@@ -264,6 +270,23 @@ def bed(ledgers: LedgerMaker, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def origin(bed: Bed) -> Origin:
     return bed.create_log()
+
+
+@contextmanager
+def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
+    """The API over `bed`, served by a real server at the URL that this yields."""
+    config = uvicorn.Config(
+        create_app(Services(bed.pipeline, worker)), log_config=None, access_log=False, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def policy(**changes: Any) -> Policy:

@@ -76,6 +76,7 @@ class StrictChain:
     lose_answer: bool = False
     reverts: int = 0
     sent: list[Digest] = field(default_factory=list)
+    known: set[Digest] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._salt = itertools.count()
@@ -98,19 +99,24 @@ class StrictChain:
             if good:
                 self._run(transaction, held)
             included.append((transaction, good))
+            self.known.add(transaction.hash)
             nonce += 1
         self._add(tuple(included))
 
     def drop(self) -> None:
-        self.pool.clear()
+        """Forget what waits, but for what has been in a block: every node of the chain knows that."""
+        self.pool = {nonce: it for nonce, it in self.pool.items() if it.hash in self.known}
 
     def reorg(self, depth: int, fate: Literal["return", "lose"]) -> None:
-        """Undo blocks and put as many new ones in their place, with none of their transactions yet."""
+        """Undo blocks and put as many new ones in their place, with none of their transactions yet.
+
+        What anchored something is back in the pool, or lost; all else is back in any case.
+        """
         depth = min(depth, len(self.blocks) - 1)
         undone = [self.blocks.pop() for _ in range(depth)]
-        if fate == "return":
-            for block in undone:
-                for transaction, _ in block.transactions:
+        for block in undone:
+            for transaction, good in block.transactions:
+                if fate == "return" or not (good and transaction.headers):
                     self.pool.setdefault(transaction.nonce, transaction)
         for _ in range(depth):
             self._add(())
