@@ -99,7 +99,7 @@ def summarise(world: World) -> None:
 
 
 def tell_addresses(world: World) -> None:
-    chain = world.chain()
+    chain = world.chain
     world.show.headline("It goes on running; Ctrl-C ends it. `scripts/demo --serve` takes it up again.")
     for name, value in (
         ("API", f"{world.url}/docs"),

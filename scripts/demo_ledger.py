@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import demo_attacks as attacks
 import httpx
 from demo_findings import Reader
 from demo_service import serving
-from demo_show import Command, DemoStopped, Ran
+from demo_show import Command, Ran
 from demo_world import LOG, ORIGIN, World, wait_until
 from rich.table import Table
 
@@ -54,27 +55,22 @@ def register(world: World) -> None:
         "A platform with its log, an auditor, a certification body; each gets an API key for what it may do."
     )
     with world.show.step("Who takes part", why):
-        world.show.run_all(
-            [
-                world.operator("party", "add", id, "--name", name, "--role", role, "--country", country)
-                for id, name, role, country in PARTIES
-            ],
-            lines=0,
-        )
-        created = world.must(world.operator("log", "create", ORIGIN, "--party", PARTIES[0][0]), lines=0)
+        parties = [
+            world.operator("party", "add", id, "--name", name, "--role", role, "--country", country)
+            for id, name, role, country in PARTIES
+        ]
+        world.must_all(parties, lines=0)
+        log = world.operator("log", "create", ORIGIN, "--party", PARTIES[0][0])
+        created, chain = world.must_all([log, world.operator("chain", "--json")], lines=0)
+        world.chain = json.loads(chain.out)
         _hand_out_keys(world)
         _publish_trust_roots(world, created)
 
 
 def _hand_out_keys(world: World) -> None:
-    commands = [
-        _key_command(world, who, party, scopes)
-        for who, party, scopes in KEYS
-        if not world.api_key_file(who).exists()
-    ]
-    if any(ran.exit for ran in world.show.run_all(commands, lines=0)):
-        raise DemoStopped("there is no API key to go on with")
-    if not commands:
+    missing = [key for key in KEYS if not world.api_key_file(key[0]).exists()]
+    world.must_all([_key_command(world, *key) for key in missing], lines=0)
+    if not missing:
         world.show.fact("the API keys of the first run are used again")
 
 
@@ -86,7 +82,7 @@ def _key_command(world: World, who: str, party: str, scopes: Sequence[str]) -> C
 
 def _publish_trust_roots(world: World, created: Ran) -> None:
     """Once, when the log is made, auditors learn its key and contract; from then on they use what they have."""
-    roots = ((world.key_file, created.out.strip()), (world.contract_file, str(world.chain()["contract"])))
+    roots = ((world.key_file, created.out.strip()), (world.contract_file, str(world.chain["contract"])))
     for path, now in roots:
         if path.exists():
             same = path.read_text().strip() == now

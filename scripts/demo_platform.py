@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from demo_show import Command, DemoStopped
 from demo_world import LOG, ORIGIN, World, day, wait_until
+from httpx import codes
 
 from ledger import canonical, catalogue
 from ledger.merkle import tree_root
@@ -67,14 +68,17 @@ class Platform:
         kept_file = self.world.platform / "receipts.json"
         kept: dict[str, list[str]] = json.loads(kept_file.read_text()) if kept_file.exists() else {}
         for transfer, lines in sessions.items():
-            batches = self.world.log(http)["batches"]
+            before = self.world.log(http)["batches"]
             answer = http.post(f"{LOG}/events", content=b"".join(lines), headers=_LINES)
             if not answer.is_success:
                 raise DemoStopped(f"the push of {transfer} was refused: {answer.text[:300]}")
             self._check(f"{path.name} {transfer}", transfer, answer.json(), kept)
-            if answer.status_code == 201:
-                wait_until(lambda n=batches: self.world.log(http)["batches"] > n, f"{transfer} is in a batch")
+            if answer.status_code == codes.CREATED:
+                self._wait_until_sealed(http, before)
         kept_file.write_text(json.dumps(kept))
+
+    def _wait_until_sealed(self, http: httpx.Client, batches: int) -> None:
+        wait_until(lambda: self.world.log(http)["batches"] > batches, f"batch {batches} is sealed")
 
     def _check(self, name: str, transfer: str, answer: dict[str, Any], kept: dict[str, list[str]]) -> None:
         """Hold a push's receipts against the log's key and the leaves; pushed again, it gets the first ones again."""
@@ -88,8 +92,8 @@ class Platform:
         statuses = Counter(event["status"] for event in events)
         told = ", ".join(f"{n} {status}" for status, n in statuses.items())
         where = f"{events[0]['position']}–{events[-1]['position']}"
-        receipt = "the first receipt again" if again else "a signed receipt"
-        self.world.show.expect(held, f"{transfer:28} {told:15} at {where:12} {receipt}")
+        given = "the first receipt again" if again else "a signed receipt"
+        self.world.show.expect(held, f"{transfer:28} {told:15} at {where:12} {given}")
 
     def _push_again(self, year: Path) -> None:
         words = ("push", "--url", self.world.url, "--log", ORIGIN, year)

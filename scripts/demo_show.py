@@ -50,7 +50,7 @@ class Command:
 
     def argv(self) -> list[str]:
         """What is run: the program beside this Python, wherever the PATH leads."""
-        return [str(Path(sys.executable).with_name(PROGRAM)), *map(str, self.arguments)]
+        return [str(Path(sys.executable).with_name(PROGRAM)), *map(_shown, self.arguments)]
 
     def environment(self) -> dict[str, str]:
         """Ours without settings of the person's own, which are about another ledger."""

@@ -11,10 +11,9 @@ Each party has a folder of its own, with what that party holds::
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -68,7 +67,8 @@ class World:
         shutil.rmtree(self.attacks, ignore_errors=True)
         for path in (self.platform, self.auditor, self.certifier, self.attacks):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._chain: dict[str, Any] = {}
+        self.chain: dict[str, Any] = {}
+        """The ledger's node and contract, as its operator names them: `rpc`, `chain_id`, `contract`."""
 
     # --- commands ------------------------------------------------------------------------------------------------
 
@@ -80,17 +80,22 @@ class World:
         """A command of somebody who has an API key, and nothing else of the ledger's."""
         return Command(words, secrets={f"{PREFIX}API_KEY": self.api_key_file(who)})
 
-    def verifier(self, *words: str | Path | int, exit: int = 0) -> Command:
+    def verifier(self, *words: str | Path | int, exit: int = 0, chain: bool = True) -> Command:
         """A command of a verifier, with the verifier's own trust roots: none comes out of what is verified."""
-        roots = ("--key", self.key_file, "--rpc", self.chain()["rpc"], "--contract", self.contract())
-        return Command((*words, *roots), exit=exit)
+        roots = ("--rpc", self.chain["rpc"], "--contract", self.contract()) if chain else ()
+        return Command((*words, "--key", self.key_file, *roots), exit=exit)
 
     def must(self, command: Command, *, lines: int = 4) -> Ran:
         """Run a command without which nothing further can be shown."""
-        ran = self.show.run(command, lines=lines)
-        if ran.exit != command.exit:
-            raise DemoStopped(f"`{command.line()}` failed")
-        return ran
+        return self.must_all([command], lines=lines)[0]
+
+    def must_all(self, commands: Sequence[Command], *, lines: int = 4) -> list[Ran]:
+        """Run such commands, two at a time."""
+        results = self.show.run_all(commands, lines=lines)
+        for ran in results:
+            if ran.exit != ran.command.exit:
+                raise DemoStopped(f"`{ran.command.line()}` failed")
+        return results
 
     # --- what the parties hold -----------------------------------------------------------------------------------
 
@@ -121,17 +126,11 @@ class World:
         answer: dict[str, Any] = http.get(LOG).raise_for_status().json()
         return answer
 
-    def chain(self) -> dict[str, Any]:
-        """The ledger's node and contract, as its operator names them: `rpc`, `chain_id`, `contract`."""
-        if not self._chain:
-            self._chain = json.loads(self.must(self.operator("chain", "--json"), lines=0).out)
-        return self._chain
-
     @contextmanager
     def trusted_chain(self) -> Iterator[Chain]:
         """The contract that the auditor trusts, through a node."""
-        chain = self.chain()
-        with open_chain(chain["rpc"], ContractRef(chain["chain_id"], self.contract())) as opened:
+        contract = ContractRef(self.chain["chain_id"], self.contract())
+        with open_chain(self.chain["rpc"], contract) as opened:
             yield opened
 
     # --- what is found out ---------------------------------------------------------------------------------------
