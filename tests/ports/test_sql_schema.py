@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +20,10 @@ from ledger.adapters.sql import migrate, open_store
 from ledger.adapters.sql.engine import Database
 from ledger.adapters.sql.migrate import _config, head
 from ledger.adapters.sql.rows import METADATA
+from ledger.entry import Phase
 from ledger.errors import MalformedInput, StoreUnavailable
+from ledger.records import EventFilter
+from ledger.types import Position
 
 
 def _run(url: str, *statements: str) -> None:
@@ -146,3 +150,40 @@ def test_postgresql_commits_are_durable_even_where_the_database_says_otherwise(p
         with way() as connection:
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("which", "after", "plan"),
+    [
+        (EventFilter(), 5, "SEARCH events USING PRIMARY KEY (log=? AND position>?)"),
+        (EventFilter(since=1), None, "SEARCH events USING PRIMARY KEY (log=?)"),
+        (EventFilter(type="t"), None, "events_log_type_position_idx (log=? AND type=?)"),
+        (
+            EventFilter(phase=Phase.BEFORE),
+            5,
+            "events_log_phase_position_idx (log=? AND phase=? AND position>?)",
+        ),
+        (EventFilter(subject="s", type="t"), None, "events_log_subject_position_idx (log=? AND subject=?)"),
+    ],
+)
+def test_sqlite_lists_events_by_an_index(
+    sqlite_url: str, which: EventFilter, after: int | None, plan: str
+) -> None:
+    store = open_store(sqlite_url)
+    register(store)
+    append_some(store, 1)
+    store.head(ORIGIN)
+    plans: list[str] = []
+
+    @sa.event.listens_for(store._database._engine, "before_cursor_execute")
+    def explain(
+        connection: sa.Connection, _cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        plans.extend(row[-1] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    store.events(ORIGIN, which, None if after is None else Position(after), 10)
+    assert plan in plans[0]
+    assert not [step for step in plans if "SCAN" in step or "TEMP B-TREE" in step]
+    store.close()

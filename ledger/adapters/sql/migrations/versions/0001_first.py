@@ -19,6 +19,8 @@ def upgrade() -> None:
     _promises()
     _batches()
     _projections()
+    if op.get_bind().dialect.name == "sqlite":
+        _expectations()
 
 
 def downgrade() -> None:
@@ -190,6 +192,26 @@ def _projections() -> None:
         _of_event(),
         **WIDE,
     )
+
+
+def _expectations() -> None:
+    """Tell SQLite's planner how the rows of a log are spread.
+
+    It has no statistics of a table that nobody has analyzed and guesses that a log has ten events, of which it would
+    rather look at each than use an index. ANALYZE, whenever somebody runs it, puts the truth in their place.
+    """
+    op.execute("ANALYZE")
+    spread = {
+        "events": "1000000 1000000 1",
+        "sqlite_autoindex_events_2": "1000000 1000000 1",
+        "events_log_subject_position_idx": "1000000 1000000 50 1",
+        "events_log_type_position_idx": "1000000 1000000 50000 1",
+        "events_log_phase_position_idx": "1000000 1000000 50000 1",
+    }
+    statistics = sa.table("sqlite_stat1", sa.column("tbl"), sa.column("idx"), sa.column("stat"))
+    rows = [{"tbl": "events", "idx": index, "stat": stat} for index, stat in spread.items()]
+    op.bulk_insert(statistics, rows)
+    op.execute("ANALYZE sqlite_schema")
 
 
 def _log() -> sa.Column[Any]:
