@@ -78,9 +78,10 @@ class LogTransaction(Protocol):
         ...
 
     def append(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
-        """Append events whose positions follow the head without gap, with their receipt.
+        """Append events, at least one, whose positions follow the head without gap, with the receipt that covers them.
 
-        At most once in a block. Raises IntegrityError if the positions do not follow or a key is there already.
+        At most once in a block. Raises IntegrityError if the positions do not follow, the receipt is for others, or a
+        key is there already. After any failed write the block cannot commit any more, even if it catches the error.
         """
         ...
 
@@ -89,11 +90,11 @@ class LogTransaction(Protocol):
         ...
 
     def leaves(self, start: Position, stop: Position) -> list[bytes]:
-        """Leaf hashes of positions `start` to `stop − 1`, in order."""
+        """Leaf hashes of positions `start` to `stop − 1`, in order. Raises IntegrityError if one is missing."""
         ...
 
     def received(self, position: Position) -> int:
-        """When the event at `position` was received."""
+        """When the event at `position` was received. Raises NotFound."""
         ...
 
     def nodes(self, ids: Sequence[NodeId]) -> list[Digest]:
@@ -108,7 +109,10 @@ class LogTransaction(Protocol):
         ...
 
     def save_anchoring(self, anchoring: Anchoring) -> None:
-        """Insert the attempt, or update the one with the same `first` and `attempt`."""
+        """Insert the attempt, or update the one with the same `first` and `attempt`.
+
+        Raises IntegrityError if a batch is not there, or the attempt was for another number of them.
+        """
         ...
 
     def add_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
@@ -120,7 +124,10 @@ class Store(Protocol):
     """Everything durable. All methods may be called from several threads and processes at once.
 
     Raises:
-        StoreUnavailable: the database is away, locked for too long, read-only or full. Nothing was changed.
+        StoreUnavailable: the database is away, locked for too long, read-only, full or damaged. Nothing was changed,
+            but for one case: if the connection is lost during a commit, nobody knows. The same call may be repeated.
+        IntegrityError: a stored row cannot be read.
+        NotFound: there is no log of that origin.
     """
 
     # The registers. Adding what is there already and equal changes nothing; unequal raises AlreadyExists.
@@ -139,7 +146,10 @@ class Store(Protocol):
         ...
 
     def logs(self) -> list[Log]: ...
-    def add_api_key(self, key: ApiKey) -> None: ...
+    def add_api_key(self, key: ApiKey) -> None:
+        """Raises NotFound if the key's party or log is not registered."""
+        ...
+
     def api_key(self, id: str) -> ApiKey:
         """Raises NotFound."""
         ...
@@ -173,7 +183,10 @@ class Store(Protocol):
         """All events from `start` to `stop − 1` in order, streamed in bounded memory."""
         ...
 
-    def leaves(self, origin: Origin, start: Position, stop: Position) -> list[bytes]: ...
+    def leaves(self, origin: Origin, start: Position, stop: Position) -> list[bytes]:
+        """As `LogTransaction.leaves`."""
+        ...
+
     def receipt(self, origin: Origin, position: Position) -> StoredReceipt:
         """The receipt that covers a position. Raises NotFound."""
         ...
