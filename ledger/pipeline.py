@@ -303,7 +303,7 @@ class _Push:
                 known[event.key] = committed
                 self.fresh.append(committed)
                 self.placed.append((event, PushStatus.ACCEPTED, committed))
-            elif is_same_event(event, standing):
+            elif standing.party == self.party and is_same_event(event, standing):
                 self.placed.append((event, PushStatus.DUPLICATE, standing))
             else:
                 self.conflicts.append(

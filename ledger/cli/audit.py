@@ -24,6 +24,7 @@ from ledger.cli.shared import (
     complain,
     load_settings,
     out,
+    plain,
     print_json,
     progress_bar,
     read_key,

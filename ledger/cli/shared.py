@@ -48,12 +48,20 @@ def exit_code(error: LedgerError) -> int:
     return 3 if isinstance(error, Unavailable) else 2
 
 
+def plain(text: str) -> str:
+    r"""Text from evidence, fit for a terminal: line ends, controls and invisible characters are spelled as `\uXXXX`.
+
+    Otherwise a disclosed value could write lines of its own into a verdict, or turn the direction of the text.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def complain(error: LedgerError) -> None:
     """Tell an error on standard error, with its places."""
     step = f"[{error.step}] " if isinstance(error, VerificationError) else ""
-    err.print(f"error: {step}{error}", markup=False)
+    err.print(plain(f"error: {step}{error}"), markup=False)
     for problem in error.details.get("problems", [])[:10]:
-        err.print(f"  {problem['at']}: {problem['problem']}", markup=False)
+        err.print(plain(f"  {problem['at']}: {problem['problem']}"), markup=False)
 
 
 def _version(value: bool) -> None:  # typer's callback form

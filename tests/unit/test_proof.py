@@ -257,8 +257,10 @@ def test_every_flipped_bit_of_the_header_is_refused(name: str) -> None:
     honest = bytes(PROOF.header)
     for bent in flips(honest[start:stop]):
         header = to_base64(honest[:start] + bent + honest[stop:])
-        empty = name == "leafCount" and not any(bent)
-        assert judge_document(changed("batch", "header", to=header)) == (FORM if empty else expected)
+        number = int.from_bytes(bent)
+        empty = name == "leafCount" and number == 0
+        huge = name in ("batchNo", "firstLeaf", "closedAt") and number > 2**53 - 1
+        assert judge_document(changed("batch", "header", to=header)) == (FORM if empty or huge else expected)
 
 
 @pytest.mark.parametrize(
@@ -890,7 +892,7 @@ def test_a_log_key_of_a_batch_s_own_checkpoint_is_none_of_the_log() -> None:
     origin = type(ORIGIN)(f"{ORIGIN}/batch/{BATCH}")
     head = Checkpoint(origin, PROOF.header.leaf_count, PROOF.header.root)
     for signer in (SIGNER, key_pair(origin, 1)):
-        assert judge_document(changed("checkpoint", to=_signed(head, signer))) == SIGNATURE
+        assert judge_document(changed("checkpoint", to=_signed(head, signer))) == FORM
 
 
 def test_a_header_with_an_empty_batch_is_refused() -> None:
@@ -900,18 +902,20 @@ def test_a_header_with_an_empty_batch_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["batch_no", "first_leaf", "closed_at"])
 def test_a_header_with_the_largest_numbers_is_refused_in_order(name: str) -> None:
-    header: BatchHeader = replace(PROOF.header, **{name: 2**64 - 1})
+    largest = 2**53 - 1 - (PROOF.header.leaf_count if name == "first_leaf" else 0)
+    header: BatchHeader = replace(PROOF.header, **{name: largest})
     expected = HEADER if name == "batch_no" else Verdict("log", "chain")
     assert judge_document(changed("batch", "header", to=to_base64(bytes(header)))) == expected
 
 
-def test_positions_beyond_64_bits_do_no_harm() -> None:
+def test_positions_that_json_cannot_hold_are_refused_though_they_are_signed() -> None:
     log = History()
     log.add([GOOD_ENTRY], [SAID.disclosures])
     header = replace(log.headers[0], first_leaf=Position(2**64 - 1))
     head = Checkpoint(ORIGIN, 1, header.leaf)
     proof = replace(log.prove(0, 0), header=header, checkpoint=_signed(head))
-    assert check_proof(parse_proof(canonical.encode(proof_document(proof))), SIGNER.key).position == 2**64 - 1
+    with pytest.raises(MalformedInput, match="out of range"):
+        parse_proof(canonical.encode(proof_document(proof)))
 
 
 # --- Arbitrary documents: nothing but the ledger's own errors, and nothing untrue ---------------------------------
