@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -42,7 +43,7 @@ _PUSH_BODY: dict[str, Any] = {
                 "schema": {"type": "array", "items": {"type": "object"}},
                 "example": [schemas.EVENT],
             },
-            body.LINES[0]: {"schema": {"type": "string"}, "example": "one event a line"},
+            body.LINES[0]: {"schema": {"type": "string"}, "example": json.dumps(schemas.EVENT) + "\n"},
             body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
         },
     }
