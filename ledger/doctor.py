@@ -25,7 +25,7 @@ from ledger.batch import BatchHeader
 from ledger.checkpoint import open_checkpoint
 from ledger.disclosure import check_disclosures, parse_disclosure
 from ledger.entry import event_key, event_time, parse_entry
-from ledger.errors import InputError, LedgerError, VerificationError
+from ledger.errors import ChainUnavailable, LedgerError, VerificationError
 from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
 from ledger.note import VerifierKey
 from ledger.pipeline import project_range
@@ -79,8 +79,14 @@ class Doctor:
         """Every difference, in the order above, log by log."""
         for problem in self._store.self_check():
             yield Difference("store", "database", problem)
-        for log in self._store.logs():
-            yield from _LogExamination(self._store, self._chain, log, self.progress, self.summaries).run()
+        try:
+            for log in self._store.logs():
+                examination = _LogExamination(self._store, self._chain, log, self.progress, self.summaries)
+                yield from examination.run()
+        except ChainUnavailable:
+            raise
+        except LedgerError as error:
+            yield Difference("store", "database", f"cannot be read any further: {error}")
 
 
 class _LogExamination:
@@ -116,8 +122,11 @@ class _LogExamination:
             try:
                 for place, problem in step():
                     yield Difference(check, f"{self.log.origin} {place}".rstrip(), problem)
-            except (VerificationError, InputError, ValueError) as error:
-                yield Difference(check, self.log.origin, f"unreadable: {error}")
+            except ChainUnavailable:
+                raise
+            except (LedgerError, ValueError) as error:
+                # What cannot be read differs, too; the steps that follow say what is sound nonetheless.
+                yield Difference(check, self.log.origin, f"cannot be read any further: {error}")
         anchored = sum(1 for sealed in self._sealed() if sealed.anchoring and sealed.anchoring.block_hash)
         self.summaries[self.log.origin] = LogSummary(self.head.size, self.head.batches, anchored)
 

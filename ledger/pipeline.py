@@ -298,14 +298,14 @@ class _Push:
         known = self.transaction.find([statement.event.key for statement in statements])
         for statement in statements:
             event = statement.event
-            committed = self._committed(statement)
             if (standing := known.get(event.key)) is None:
-                known[event.key] = committed
+                known[event.key] = committed = self._committed(statement)
                 self.fresh.append(committed)
                 self.placed.append((event, PushStatus.ACCEPTED, committed))
             elif standing.party == self.party and is_same_event(event, standing):
                 self.placed.append((event, PushStatus.DUPLICATE, standing))
             else:
+                committed = self._committed(statement)
                 self.conflicts.append(
                     ConflictAttempt(standing.position, committed.entry, committed.disclosures, self.received)
                 )

@@ -69,7 +69,9 @@ def _shown(committed: Committed, show: Collection[str] | None) -> list[str]:
         return list(committed.disclosures)
     by_name = {parse_disclosure(text).name: text for text in committed.disclosures}
     if missing := sorted(set(show) - by_name.keys()):
-        raise NotFound(f"event {committed.position} has no disclosure of that name", got=", ".join(missing)[:200])
+        raise NotFound(
+            f"event {committed.position} has no disclosure of that name", got=", ".join(missing)[:200]
+        )
     return [text for name, text in by_name.items() if name in set(show)]
 
 

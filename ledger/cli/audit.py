@@ -35,7 +35,8 @@ from ledger.cli.shared import (
 from ledger.client import Client
 from ledger.entry import event_time
 from ledger.errors import MalformedInput, VerificationError
-from ledger.evidence import PackageReport, build_package, check_package, check_package_on_chain
+from ledger.evidence import ChainReport, PackageReport, build_package, check_package, check_package_on_chain
+from ledger.evidence.check import CLOCK_TOLERANCE
 from ledger.proof import parse_proof, proof_document
 from ledger.proving import Verified, prove, verify
 from ledger.types import Position, format_time, parse_origin
@@ -135,6 +136,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         "received": format_time(event.entry.received),
         "closed": format_time(event.header.closed_at * 1000),
         "anchored": None if verified.anchored_at is None else format_time(verified.anchored_at * 1000),
+        "seconds_to_anchor": _delay(verified),
         "party": event.entry.party,
         "event": {**opened.attributes, "data": opened.data},
         "withheld_members": len(event.entry.sd) - len(event.disclosures),
@@ -144,15 +146,24 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         return
     by = " and ".join(facts["by"])  # type: ignore[arg-type]
     out.print(f"VERIFIED by {by}: position {event.position} of {event.origin}", markup=False)
-    for name in ("batch", "received", "closed", "anchored", "party", "withheld_members"):
+    for name in ("batch", "received", "closed", "anchored", "seconds_to_anchor", "party", "withheld_members"):
         if facts[name] is not None:
             out.print(f"  {name.replace('_', ' ')}: {facts[name]}", markup=False)
     for name, value in (*opened.attributes.items(), *opened.data.items()):
-        out.print(
-            f"  {name}: {value if isinstance(value, str) else canonical.encode(value).decode()}", markup=False
-        )
+        text = value if isinstance(value, str) else canonical.encode(value).decode()
+        out.print(plain(f"  {name}: {text}"), markup=False)
+    delay = facts["seconds_to_anchor"]
+    if isinstance(delay, int) and delay < -CLOCK_TOLERANCE:
+        out.print(f"WARNING: the ledger's clock says that it was received {-delay} s after it was anchored.")
     if not verified.by_chain:
         out.print("Not held against the chain: give --rpc and --contract.", markup=False)
+
+
+def _delay(verified: Verified) -> int | None:
+    """Seconds from the receipt, by the ledger's clock, to the block; before it, the presumption does not reach."""
+    return (
+        None if verified.anchored_at is None else verified.anchored_at - verified.event.entry.received // 1000
+    )
 
 
 @evidence_app.command("build")
@@ -212,6 +223,7 @@ def evidence_verify(
     Example: `transfer-ledger evidence verify 2026.zip --key ledger.vkey --rpc http://127.0.0.1:8545 --contract 0x…`
     """
     verifier = read_key(key)
+    on_chain: ChainReport | None = None
     try:
         with _opened(file) as package, progress_bar("events") as update:
             report = check_package(package, verifier, update)
@@ -219,13 +231,13 @@ def evidence_verify(
         named = trusted_contract(contract, rpc, chain_id if chain_id is not None else claimed)
         if named is not None and rpc is not None:
             with open_chain(rpc, named) as chain, progress_bar("batches") as update:
-                check_package_on_chain(report, chain, update)
+                on_chain = check_package_on_chain(report, chain, update)
     except VerificationError as error:
         _refuted(error, as_json=json)
-    _print_report(report, on_chain=named is not None, as_json=json)
+    _print_report(report, on_chain, as_json=json)
 
 
-def _print_report(report: PackageReport, *, on_chain: bool, as_json: bool) -> None:
+def _print_report(report: PackageReport, on_chain: ChainReport | None, *, as_json: bool) -> None:
     manifest = report.manifest
     facts: dict[str, object] = {
         "verified": True,
@@ -243,32 +255,41 @@ def _print_report(report: PackageReport, *, on_chain: bool, as_json: bool) -> No
         "disclosed_members": report.disclosed_members,
         "withheld_members": report.withheld_members,
         "open_end": report.open_end,
+        "batches_beyond": on_chain.beyond if on_chain else None,
+        "longest_seconds_to_anchor": on_chain.longest_delay if on_chain else None,
+        "post_dated_batches": list(on_chain.post_dated) if on_chain else None,
     }
     if as_json:
         print_json(facts)
         return
     out.print(f"VERIFIED by {'key and chain' if on_chain else 'key'}: {manifest.origin}", markup=False)
-    for line in _proved(report, on_chain=on_chain):
+    for line in _proved(report, on_chain):
         out.print(f"  {line}", markup=False)
 
 
-def _proved(report: PackageReport, *, on_chain: bool) -> Iterator[str]:
+def _proved(report: PackageReport, on_chain: ChainReport | None) -> Iterator[str]:
     manifest = report.manifest
     phases = ", ".join(f"{count} {phase}" for phase, count in report.by_phase.items())
     yield f"period of receipt: {format_time(manifest.since)} to {format_time(manifest.until)}"
-    yield f"{report.events_in_period} events in it ({phases or 'none'}); none can have been left out, added or changed"
+    yield f"{report.events_in_period} events in it ({phases or 'none'}): none can have been left out, added or changed"
+    if report.open_end:
+        yield "BUT the period's end is open: events after the newest batch of this package are not covered"
     batches = f"batches {manifest.first_batch} to {manifest.first_batch + manifest.batches - 1}"
     yield f"{batches} follow each other without gap, and each root was rebuilt from the entries"
     yield f"all {report.checkpoint.size} headers of the log give the root that its key signed"
     yield f"{report.disclosed_members} members are disclosed and match their commitments"
     yield f"{report.withheld_members} members are withheld or erased"
-    if on_chain:
-        anchor = report.anchors[0].contract
-        yield f"the contract {anchor.address} on chain {anchor.chain_id} holds the same batches and root"
-    else:
+    if on_chain is None:
         yield "not held against the chain: give --rpc and --contract"
-    if report.open_end:
-        yield "the period's end is open: it reaches past the newest anchored batch, and later events may belong to it"
+        return
+    anchor = report.anchors[0].contract
+    yield f"the contract {anchor.address} on chain {anchor.chain_id} holds the same batches and root"
+    yield f"every batch was anchored at most {on_chain.longest_delay} s after its last entry was received"
+    if on_chain.beyond:
+        yield f"the contract holds {on_chain.beyond} newer batches, which this package does not cover"
+    if on_chain.post_dated:
+        numbers = ", ".join(map(str, on_chain.post_dated[:10]))
+        yield f"WARNING: the ledger's clock says that entries were received after they were anchored: batches {numbers}"
 
 
 def _moment(text: str) -> int:

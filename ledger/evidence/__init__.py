@@ -4,7 +4,14 @@
 """
 
 from ledger.evidence.build import build_package
-from ledger.evidence.check import PackageReport, check_package, check_package_on_chain
+from ledger.evidence.check import ChainReport, PackageReport, check_package, check_package_on_chain
 from ledger.evidence.manifest import Manifest
 
-__all__ = ["Manifest", "PackageReport", "build_package", "check_package", "check_package_on_chain"]
+__all__ = [
+    "ChainReport",
+    "Manifest",
+    "PackageReport",
+    "build_package",
+    "check_package",
+    "check_package_on_chain",
+]

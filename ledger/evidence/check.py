@@ -56,7 +56,7 @@ from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey, open_note
 from ledger.ports import Chain
 from ledger.proof import parse_anchor
-from ledger.types import Digest, from_base64, log_id
+from ledger.types import BatchNo, Digest, from_base64, log_id
 
 _MAX_NOTE = 1_000_000
 _MAX_LINE = 16 * 1024 * 1024
@@ -85,6 +85,27 @@ class PackageReport:
     open_end: bool
     first_received: int | None
     last_received: int | None
+    batch_received: tuple[int, ...]
+    """When the last entry of each of the package's batches was received."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """What the contract adds to a report.
+
+    Attributes:
+        beyond: batches that it holds past the checkpoint: a package with an open end may lack what they hold.
+        longest_delay: seconds from the receipt of a batch's last entry to the block that anchored it, at most.
+        post_dated: batches that were anchored more than `CLOCK_TOLERANCE` seconds *before* their last entry was
+            received, as the ledger says: its clock was wrong, or it moved entries into a later period.
+    """
+
+    beyond: int
+    longest_delay: int
+    post_dated: tuple[BatchNo, ...]
+
+
+CLOCK_TOLERANCE = 60
 
 
 def check_package(
@@ -115,7 +136,7 @@ def check_package(
 
 def check_package_on_chain(
     report: PackageReport, chain: Chain, progress: Progress = lambda done, total: None
-) -> None:
+) -> ChainReport:
     """Step 11: every header under the checkpoint, and the checkpoint itself, against the contract.
 
     Raises:
@@ -147,15 +168,25 @@ def check_package_on_chain(
         raise AnchorRefuted(
             "the contract has another root", step="chain", expected=root, got=report.checkpoint.root
         )
-    for header in report.headers:
-        check_anchored(header, chain.batch_of(name, header.batch_no))
-        progress(header.batch_no + 1, len(report.headers))
     first = report.manifest.first_batch
+    delays: dict[BatchNo, int] = {}
+    for header in report.headers:
+        anchored = chain.batch_of(name, header.batch_no)
+        check_anchored(header, anchored)
+        if 0 <= header.batch_no - first < report.manifest.batches:
+            received = report.batch_received[header.batch_no - first] // 1000
+            delays[header.batch_no] = anchored.anchored_at - received
+        progress(header.batch_no + 1, len(report.headers))
     for number, anchor in enumerate(report.anchors, first):
         seen = chain.anchored_in(anchor.tx_hash, name, report.headers[number].batch_no)
         # The contract was compared above: its address may be written in other cases than the node's.
         if seen is None or (seen.block_number, seen.block_hash) != (anchor.block_number, anchor.block_hash):
             raise AnchorRefuted(f"batch {number} was not anchored where the package says", step="chain")
+    return ChainReport(
+        beyond=size.batches - report.checkpoint.size,
+        longest_delay=max(delays.values()),
+        post_dated=tuple(number for number, delay in delays.items() if delay < -CLOCK_TOLERANCE),
+    )
 
 
 class _Check:
@@ -200,6 +231,7 @@ class _Check:
             open_end=tally.last < manifest.until,
             first_received=tally.first_inside,
             last_received=tally.last_inside,
+            batch_received=tuple(tally.batch_received),
         )
 
     def _manifest(self) -> Manifest:
@@ -271,6 +303,7 @@ class _Check:
                 tally.add(entry, value)
                 position = type(position)(position + 1)
                 self.progress(position - manifest.first_event, manifest.events)
+            tally.batch_received.append(tally.last)
             if (root := tree_root(leaves)) != header.root:
                 raise PackageRefuted(
                     f"the entries do not rebuild batch {header.batch_no}",
@@ -328,6 +361,7 @@ class _Tally:
         self.first = self.last = -1
         self.first_inside: int | None = None
         self.last_inside: int | None = None
+        self.batch_received: list[int] = []
 
     def add(self, data: bytes, value: Object) -> None:
         entry = _read_entry(data, self.manifest)
