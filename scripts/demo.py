@@ -16,6 +16,7 @@ import argparse
 import fcntl
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -77,7 +78,8 @@ def play(world: World, options: argparse.Namespace) -> None:
         summarise(world)
         if options.serve and not world.show.failures:
             tell_addresses(world)
-            signal.pause()
+            with suppress(KeyboardInterrupt):
+                signal.pause()
 
 
 def summarise(world: World) -> None:
