@@ -23,14 +23,14 @@ from ledger.proving import verify
 from ledger.settings import Settings
 from ledger.types import Position
 
-_KNOWN = "arn:aws:iam::444455556666:role/support-desk"
+_SOMEBODY_ELSE = "arn:aws:iam::444455556666:role/night-shift"  # nobody in the scenario
 
 # What is attacked, the step at which it must fail, and how.
 _ATTACKS: tuple[tuple[str, str, Callable[[attacks.Document], None]], ...] = (
     (
         "a tampered event (somebody else read the replay)",
         "disclosures",
-        lambda d: attacks.other_value(d, "principal", _KNOWN),
+        lambda d: attacks.other_value(d, "principal", _SOMEBODY_ELSE),
     ),
     ("a tampered event (it belonged to another transfer)", "batch", attacks.other_transfer),
     ("a tampered proof (another path to the root)", "batch", attacks.other_path),

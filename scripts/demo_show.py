@@ -164,7 +164,10 @@ def _run(command: Command) -> Ran:
     except subprocess.TimeoutExpired:
         return Ran(command, -1, "", f"error: no end after {PATIENCE} s")
     if command.to and done.returncode == 0:
-        command.to.write_text(done.stdout)
+        part = command.to.with_name(command.to.name + ".part")
+        part.touch(mode=0o600)
+        part.write_text(done.stdout)
+        part.replace(command.to)  # whole or not at all
         return Ran(command, 0, "", done.stderr)
     return Ran(command, done.returncode, done.stdout, done.stderr)
 
