@@ -69,7 +69,7 @@ def head() -> str | None:
 def revision(connection: Connection) -> str | None:
     """The revision that the database is at; None for an empty database."""
     heads = MigrationContext.configure(connection).get_current_heads()
-    return ", ".join(heads) or None
+    return ", ".join(heads) if heads else None
 
 
 def _scripts() -> ScriptDirectory:

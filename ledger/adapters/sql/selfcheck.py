@@ -5,7 +5,8 @@ In this order; a check that cannot be finished because the database cannot be re
 1. the database's own structures: pages, indexes, references; on PostgreSQL also settings that would lose commits
 2. the schema: its revision, and every table and index
 3. register rows against their digests
-4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events
+4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events, the
+   tags that principals are found by
 
 What Merkle trees and signatures cover is checked against them, elsewhere (`ledger.doctor`).
 """
@@ -40,6 +41,7 @@ from ledger.adapters.sql.rows import (
     SnapshotRow,
 )
 from ledger.adapters.sql.rows import Row as TableRow
+from ledger.adapters.sql.views import principal_tag
 from ledger.errors import IntegrityError, MalformedInput, StoreUnavailable
 
 MOST_OF_A_KIND = 100
@@ -62,6 +64,7 @@ def problems(database: Database) -> Iterator[str]:
         _heads,
         _anchorings,
         _parts,
+        _tags,
     ]
     for check in checks:
         try:
@@ -193,6 +196,15 @@ def _parts(database: Database) -> Iterator[str]:
     query = select(event.log, event.position).select_from(source).where(or_(*gone)).limit(MOST_OF_A_KIND)
     for row in _all(database, query):
         yield f"log {row.log}: the event at position {row.position} lacks its entry or a name"
+
+
+def _tags(database: Database) -> Iterator[str]:
+    """Access records that a search for their principal would not find."""
+    access = AccessRow.table().c
+    query = select(access.log, access.position, access.principal, access.principal_tag)
+    for row in _pages(database, query, [access.log, access.position]):
+        if row.principal_tag != principal_tag(row.principal):
+            yield f"log {row.log}: the access at position {row.position} does not carry its principal's tag"
 
 
 def _logs(database: Database) -> list[tuple[int, str]]:

@@ -104,7 +104,7 @@ class Views(Registers):
     ) -> list[AccessRecord]:
         equal = _equal(self._number_of(origin), AccessRow, which, ACCESS_FILTERS)
         if isinstance(principal := which.equal.get("principal"), str):
-            equal.append(_access.principal_tag == _tag(principal))
+            equal.append(_access.principal_tag == principal_tag(principal))
         return self._list(_ACCESSES, AccessRow, equal, which, after, limit, access_record)
 
     def snapshots(
@@ -147,7 +147,7 @@ def _equal(
     return where
 
 
-def _tag(principal: str | None) -> int | None:
+def principal_tag(principal: str | None) -> int | None:
     if principal is None:
         return None
     digest = hashlib.sha256(principal.encode("utf-8", "surrogatepass")).digest()
@@ -168,7 +168,7 @@ def _access_row(record: AccessRecord, log: int) -> codec.Stored:
     return {
         "log": log,
         "position": record.position,
-        "principal_tag": _tag(record.principal),
+        "principal_tag": principal_tag(record.principal),
         **{name: getattr(record, name) for name in _ACCESS_COLUMNS},
     }
 
