@@ -18,6 +18,7 @@ Nothing is changed. Memory grows with the number of batches only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ledger.anchor import check_anchored
@@ -36,6 +37,9 @@ from ledger.types import BatchNo, Digest, Position, log_id
 
 Progress = Callable[[str, int, int], None]
 _STEP = 1000
+
+_UNREADABLE = (LedgerError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
+"""What reading may end in: a damaged page can put a value of any type into any column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,12 @@ class _LogExamination:
                     yield Difference(check, f"{self.log.origin} {place}".rstrip(), problem)
             except ChainUnavailable:
                 raise
-            except (LedgerError, ValueError) as error:
+            except _UNREADABLE as error:
                 # What cannot be read differs, too; the steps that follow say what is sound nonetheless.
                 yield Difference(check, self.log.origin, f"cannot be read any further: {error}")
-        anchored = sum(1 for sealed in self._sealed() if sealed.anchoring and sealed.anchoring.block_hash)
-        self.summaries[self.log.origin] = LogSummary(self.head.size, self.head.batches, anchored)
+        with suppress(*_UNREADABLE):  # told above
+            anchored = sum(1 for sealed in self._sealed() if sealed.anchoring and sealed.anchoring.block_hash)
+            self.summaries[self.log.origin] = LogSummary(self.head.size, self.head.batches, anchored)
 
     def entries(self) -> Iterator[tuple[str, str]]:
         expected, last = 0, 0
