@@ -16,9 +16,10 @@ import hashlib
 import itertools
 import secrets
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,15 @@ def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """What a SQLite database holds now, in one file, while others may have it open: as a backup is made."""
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+        database.backup(copy)
+        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
 
 
 def policy(**changes: Any) -> Policy:

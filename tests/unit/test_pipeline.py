@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from support.ledgers import (
     accesses,
     anchor_all,
     assert_settled,
+    copy_database,
     policy,
 )
 
@@ -356,19 +356,12 @@ def restored(ledgers: LedgerMaker, tmp_path: Path) -> Any:
         bed.push(origin, *range(6))
         bed.settle(origin)
         backup = tmp_path / "backup.db"
-        copy(tmp_path / "ledger" / "ledger.db", backup)
+        copy_database(tmp_path / "ledger" / "ledger.db", backup)
         bed.push(origin, *range(6, 9))
         bed.settle(origin)
         store = open_store(f"sqlite:///{backup}")
         yield bed, origin, bed.restarted(store=store)
         store.close()
-
-
-def copy(source: Path, target: Path) -> None:
-    """The database file with what is still in its write-ahead log."""
-    for suffix in ("", "-wal"):
-        if (found := source.with_name(source.name + suffix)).exists():
-            shutil.copy(found, target.with_name(target.name + suffix))
 
 
 FORKS: dict[str, Callable[[Pipeline, Origin], object]] = {
