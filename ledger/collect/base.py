@@ -9,7 +9,7 @@ files, folders or compression::
         def records(self, file: BinaryIO) -> Iterator[RawRecord]:
             return split_lines(file)
 
-        def event(self, raw: bytes) -> Object:
+        def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
             ...                                     # raise MalformedInput for what is no record
 
     for outcome in tally.watch(collect(Nginx(), [Path("/var/log/nginx")])):
@@ -17,10 +17,25 @@ files, folders or compression::
 
 Nothing is lost: every record of every file comes out once, as `Collected` or as `SetAside` with its place and the
 reason. What is collected has passed the envelope's and the catalogue's rules, so it can be pushed as it is.
+
+Ids decide what importing again means, and stand in the entry for ever. So a record's id is the one that its source gave
+it (an event id, a request id). A source that gives none leaves `id` out, and the record is known by its place::
+
+    access.log:2026-07-01T00:00:03.000Z:17
+    │          │                        └── number of the record in its file, from 1
+    │          └── time of the file's first record that could be read
+    └── name of the file, before it was rotated and compressed
+
+None of the three is derived from what a record says of a person, as a hash of its line would be; and none changes when
+the file grows, is renamed to `access.log.1`, or is compressed, so importing it again takes nothing twice. It must be
+the file as it was written: an extract has other numbers. The name goes into the entry, so one with characters that
+names of persons and addresses need is refused; `collect` takes another name to use in its place. Two files of one name
+and one first time (two servers') differ by `source`, which therefore names the server.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -30,9 +45,10 @@ from typing import BinaryIO, Protocol, TypeAlias
 
 from ledger.canonical import Object
 from ledger.catalogue import check_event
-from ledger.collect.files import RawRecord, find_files, open_file
-from ledger.entry import parse_event
-from ledger.errors import InputError
+from ledger.collect.files import NO_HEADER, Header, RawRecord, find_files, open_file, unrotated
+from ledger.entry import event_time, parse_event
+from ledger.errors import InputError, MalformedInput
+from ledger.types import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,7 @@ class Collector(Protocol):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of the files that it reads in a folder, in lower case; each may be followed by `.gz`."""
+        """Endings of the files that it reads in a folder, in lower case, before rotation and compression."""
 
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         """The records of one file, which is open at its start, can seek, and is already decompressed.
@@ -68,9 +84,10 @@ class Collector(Protocol):
         Holds one record at a time. Errors of reading pass through.
         """
 
-    def event(self, raw: bytes) -> Object:
+    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         """The CloudEvents object of one record: always the same for the same bytes, so that importing again changes
-        nothing. Raises `InputError` for what is no record of this source."""
+        nothing. Without `id` where the source gives none; it is then made of the record's place. Raises `InputError`
+        for what is no record of this source."""
 
 
 @dataclass(slots=True)
@@ -95,26 +112,52 @@ class Tally:
             yield outcome
 
 
-def collect(collector: Collector, paths: Iterable[Path]) -> Iterator[Outcome]:
+def collect(collector: Collector, paths: Iterable[Path], name: str | None = None) -> Iterator[Outcome]:
     """Every record under `paths`, in the order of the paths, sorted within each folder.
 
     In a folder, at any depth, only files with the collector's suffixes are read; a file that is named itself is read
-    whatever its name.
+    whatever its name. `name` stands in ids in place of the files' own names.
 
     Raises:
         NotFound: before anything is read, for a path that does not exist.
     """
     for path in find_files(paths, collector.suffixes):
-        yield from _collect_file(collector, path)
+        yield from _collect_file(collector, path, _Ids(unrotated(path.name) if name is None else name))
 
 
-def _collect_file(collector: Collector, path: Path) -> Iterator[Outcome]:
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(slots=True)
+class _Ids:
+    """Ids of one file's records that have none of their own; see the module's docstring."""
+
+    name: str
+    first: str = ""
+
+    def complete(self, event: Object, number: int) -> Object:
+        """`event` with an id. Raises `MalformedInput` for a time that is none, and a name that cannot be in an id."""
+        time = event.get("time")
+        if not self.first and isinstance(time, str):
+            self.first = format_time(event_time(time))
+        if "id" in event:
+            return event
+        if not _FILE_NAME.fullmatch(self.name):
+            raise MalformedInput(
+                "records without ids of their own in a file whose name cannot stand in an id",
+                expected="1 to 64 letters, digits and . _ -",
+                advice="Rename the file, or give a name for it.",
+            )
+        return {**event, "id": f"{self.name}:{self.first}:{number}"}
+
+
+def _collect_file(collector: Collector, path: Path, ids: _Ids) -> Iterator[Outcome]:
     number = 0
     try:
         with open_file(path) as file:
             for record in collector.records(file):
                 number = record.number
-                yield _judge(collector, f"{path}:{number}", record)
+                yield _judge(collector, f"{path}:{number}", record, ids)
     except (OSError, EOFError, zlib.error) as error:
         # A broken gzip stream says so only where it breaks: what came before it stands.
         yield SetAside(f"{path}:{number + 1}", f"the file cannot be read from here on: {_why(error)}", b"")
@@ -124,11 +167,11 @@ def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _judge(collector: Collector, where: str, record: RawRecord) -> Outcome:
+def _judge(collector: Collector, where: str, record: RawRecord, ids: _Ids) -> Outcome:
     if record.problem is not None:
         return SetAside(where, record.problem, record.raw)
     try:
-        event = collector.event(record.raw)
+        event = ids.complete(collector.event(record.raw, record.header), record.number)
         check_event(parse_event(event))
     except InputError as error:
         return SetAside(where, _reason(error), record.raw)

@@ -31,7 +31,8 @@ from typing import BinaryIO
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.catalogue import ACCESS
-from ledger.collect.files import RawRecord, split_json
+from ledger.collect.files import NO_HEADER, Header, RawRecord, split_json
+from ledger.collect.members import object_at, segment, text_at, tls_version
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
 from ledger.types import Digest
@@ -51,16 +52,16 @@ class CloudTrail:
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         return split_json(file, "Records")
 
-    def event(self, raw: bytes) -> Object:
+    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         record = canonical.parse_object(raw)
         time = record.get("eventTime", record.get("@timestamp"))
-        if not _text(record, "eventID") or time is None:
+        if not text_at(record, "eventID") or time is None:
             raise MalformedInput("not a CloudTrail record", expected="eventID, and eventTime or @timestamp")
-        account, region = _text(record, "recipientAccountId"), _text(record, "awsRegion")
+        account, region = text_at(record, "recipientAccountId"), text_at(record, "awsRegion")
         return {
             "specversion": "1.0",
             "id": record["eventID"],
-            "source": f"/aws/cloudtrail/{_segment(account)}/{_segment(region)}",
+            "source": f"/aws/cloudtrail/{segment(account)}/{segment(region)}",
             "type": ACCESS.name,
             "subject": self.subject,
             "time": time,
@@ -71,30 +72,30 @@ class CloudTrail:
 
 def access_data(record: Object) -> Object:
     """The `data` of the access that a record logs; members that it does not tell are left out."""
-    identity = _object(record, "userIdentity")
-    extra = _object(record, "additionalEventData")
-    tls = _object(record, "tlsDetails")
+    identity = object_at(record, "userIdentity")
+    extra = object_at(record, "additionalEventData")
+    tls = object_at(record, "tlsDetails")
     resource, resource_account = _resource(record)
     read_only = record.get("readOnly")
     data: Object = {
-        "principal": _principal(identity) or _text(record, "eventSource"),
-        "principal_type": _text(identity, "type"),
-        "principal_account": _text(identity, "accountId"),
+        "principal": _principal(identity) or text_at(record, "eventSource"),
+        "principal_type": text_at(identity, "type"),
+        "principal_account": text_at(identity, "accountId"),
         "action": _action(record),
         "resource": resource,
         "resource_account": resource_account,
         "outcome": _outcome(record),
-        "reason": _text(record, "errorCode"),
-        "source_address": _text(record, "sourceIPAddress"),
-        "tls_version": _tls_version(_text(tls, "tlsVersion")),
-        "cipher": _text(tls, "cipherSuite") or _text(extra, "CipherSuite"),
+        "reason": text_at(record, "errorCode"),
+        "source_address": text_at(record, "sourceIPAddress"),
+        "tls_version": tls_version(text_at(tls, "tlsVersion")),
+        "cipher": text_at(tls, "cipherSuite") or text_at(extra, "CipherSuite"),
         "bytes": _count(extra.get("bytesTransferredOut")),
         "read_only": read_only if isinstance(read_only, bool) else None,
-        "region": _text(record, "awsRegion"),
-        "user_agent": _text(record, "userAgent"),
+        "region": text_at(record, "awsRegion"),
+        "user_agent": text_at(record, "userAgent"),
         "source_system": "aws.cloudtrail",
         "completeness": "best-effort",
-        "class_uid": _CLASSES.get(_text(record, "eventType") or ""),
+        "class_uid": _CLASSES.get(text_at(record, "eventType") or ""),
         "raw_sha256": Digest.of(canonical.encode(record)).hex(),
     }
     return {name: value for name, value in data.items() if value is not None}
@@ -110,19 +111,19 @@ def _principal(identity: Object) -> str | None:
     An anonymous request has an empty `principalId` and the account `ANONYMOUS_PRINCIPAL`.
     """
     for name in ("arn", "principalId", "invokedBy", "userName", "accountId"):
-        if found := _text(identity, name):
+        if found := text_at(identity, name):
             return found
     return None
 
 
 def _action(record: Object) -> str | None:
     """IAM's spelling, `s3:GetObject`, of `eventSource` `s3.amazonaws.com` and `eventName`."""
-    name = _text(record, "eventName")
+    name = text_at(record, "eventName")
     return f"{_service(record)}:{name}" if name else None
 
 
 def _service(record: Object) -> str:
-    return (_text(record, "eventSource") or "unknown").split(".")[0]
+    return (text_at(record, "eventSource") or "unknown").split(".")[0]
 
 
 _REFUSALS = re.compile(
@@ -138,13 +139,15 @@ _REFUSALS = re.compile(
 
 
 def _outcome(record: Object) -> str:
-    error = _text(record, "errorCode")
+    error = text_at(record, "errorCode")
     if error is not None:
         return "refused" if _REFUSALS.fullmatch(error) else "failed"
     # A sign-in to the console that fails has no error code.
-    failed_sign_in = _object(record, "responseElements").get("ConsoleLogin") == "Failure"
+    failed_sign_in = object_at(record, "responseElements").get("ConsoleLogin") == "Failure"
     return (
-        "refused" if failed_sign_in or _text(record, "errorMessage") == "Failed authentication" else "allowed"
+        "refused"
+        if failed_sign_in or text_at(record, "errorMessage") == "Failed authentication"
+        else "allowed"
     )
 
 
@@ -163,14 +166,14 @@ def _resource(record: Object) -> tuple[str | None, str | None]:
     """
     listed = record.get("resources")
     for resource in listed if isinstance(listed, list) else []:
-        if isinstance(resource, dict) and (arn := _text(resource, "ARN")):
-            return arn, _text(resource, "accountId")
-    parameters = _object(record, "requestParameters")
-    if bucket := _text(parameters, "bucketName"):
-        key = _text(parameters, "key")
+        if isinstance(resource, dict) and (arn := text_at(resource, "ARN")):
+            return arn, text_at(resource, "accountId")
+    parameters = object_at(record, "requestParameters")
+    if bucket := text_at(parameters, "bucketName"):
+        key = text_at(parameters, "key")
         return f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""), None
     for name in _NAMES:
-        if value := _text(parameters, name):
+        if value := text_at(parameters, name):
             return value if value.startswith("arn:") else f"{_service(record)}:{name}/{value}", None
     return None, None
 
@@ -180,26 +183,3 @@ def _count(value: Value) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
         return None
     return int(value)
-
-
-def _tls_version(text: str | None) -> str | None:
-    """`TLSv1.2` as `1.2`; None for what is none of the catalogue's versions."""
-    match = re.fullmatch(r"TLSv(1)(\.[0-3])?|(SSL)v3(\.0)?", text or "")
-    if match is None:
-        return None
-    return "ssl3" if match[3] else "1" + (match[2] or ".0")
-
-
-def _text(record: Object, name: str) -> str | None:
-    value = record.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _object(record: Object, name: str) -> Object:
-    value: Value = record.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _segment(text: str | None) -> str:
-    """A path segment of the characters that the envelope allows."""
-    return re.sub(r"[^A-Za-z0-9._~-]", "-", text or "unknown")[:64]
