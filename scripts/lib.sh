@@ -6,6 +6,9 @@ cd "$root" || exit
 # The environment of scripts/setup comes first: its console scripts, and node where it brought its own.
 [[ $PATH == "$root/.venv/bin:"* ]] || export PATH="$root/.venv/bin:$PATH"
 unset VIRTUAL_ENV PYTHONHOME
+# Container images often set this; without bytecode every command would compile its imports again, which takes longer
+# than they do.
+unset PYTHONDONTWRITEBYTECODE
 mkdir -p .cache
 
 die() {
