@@ -9,6 +9,13 @@ which of its members stay visible in the entry. For example, whole::
 
     CONSENT = EventType("consent", "Consent", "同意", BEFORE, Consent)
 
+A docstring below a member says what it means, `Source` where it comes from and how sure that is (`MARKS`). Both go into
+the JSON Schema, and from there into `docs/catalogue.md`.
+
+A type that was published stays as it is: what is in a log under its name was checked, and split into visible and salted
+members, by what it said then. Other members, phases or visible members make a new version beside the old one
+(`dataclasses.replace(CONSENT, version=2, …)`); `EventType.fingerprint` is what must not change.
+
 Models only judge: what is committed is the data as it was sent, so they turn nothing into anything (`"1"` is no
 integer, `1` no boolean), and members that they do not know are refused. A member that is not known is left out; `null`
 says the same. Places and expectations are reported, values never: an error message travels further than the event.
@@ -22,22 +29,57 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import pycountry
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from ledger import canonical
 from ledger.entry import Event, Phase, event_time, invalid
 from ledger.errors import MalformedInput
-from ledger.types import MAX_INTEGER
+from ledger.types import MAX_INTEGER, Digest
 
 BEFORE = frozenset({Phase.BEFORE})
 TRANSIT = frozenset({Phase.TRANSIT})
 STORAGE = frozenset({Phase.STORAGE})
 EVERY_PHASE = frozenset(Phase)
+
+
+MARKS = {
+    "T": "statute or standard text, read in full",
+    "P": "page or excerpt read",
+    "S": "secondary source",
+    "M": "unconfirmed: have counsel check it before citing it",
+}
+"""How sure a citation is."""
+PROPOSED = "proposed policy"
+"""The mark of what a paper proposes and no law says: data tiers, the 24-hour rule, the ban on exporting tier 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a member comes from: `Annotated[Text, Source("PIPL 56(3) [T]")]`, shown as `x-source` in JSON Schema.
+
+    A law is cited with its mark, a vocabulary by its name.
+    """
+
+    text: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "x-source": self.text}
 
 
 class Data(BaseModel):
@@ -77,7 +119,12 @@ Country = TypeAliasType(
 """ISO 3166-1 alpha-2, upper case."""
 Time = Annotated[str, Field(pattern=_TIME_PATTERN), AfterValidator(_time)]
 """RFC 3339 with an offset, up to nine decimals."""
+_DAYS, _HOURS = "([0-9]{1,4}[YMWD]){1,4}", "T([0-9]{1,4}[HMS]){1,3}"
+Duration = Annotated[str, Field(pattern=f"^P({_DAYS}({_HOURS})?|{_HOURS})$")]
+"""ISO 8601, such as P3Y or PT12H."""
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+SmallCount = Annotated[int, Field(ge=0, le=99_999_999)]
+"""A number that is too short for a telephone number, so that it may be visible."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal. Never a visible member: a bare hash of personal data can be guessed (I4)."""
 Pseudonym = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$")]
@@ -92,9 +139,16 @@ Completeness = Literal["complete", "best-effort", "sampled", "unknown"]
 """What the source promises about its own log. Where it is absent, `unknown`."""
 
 
+NAMESPACE = "transfer-ledger."
+"""How the names of all catalogued types begin, and those of no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """A catalogued type. `kind` is its short name, `visible` the members that are never personal."""
+    """A catalogued type. `kind` is its short name, `visible` the members that are never personal.
+
+    `source` is what the type as a whole answers to.
+    """
 
     kind: str
     title_en: str
@@ -102,13 +156,13 @@ class EventType:
     phases: frozenset[Phase]
     model: type[Data]
     visible: frozenset[str] = frozenset()
-
-    VERSION: ClassVar[int] = 1
+    source: str = ""
+    version: int = 1
 
     @property
     def name(self) -> str:
         """The CloudEvents `type`, such as `transfer-ledger.access.v1`."""
-        return f"transfer-ledger.{self.kind}.v{self.VERSION}"
+        return f"{NAMESPACE}{self.kind}.v{self.version}"
 
     @property
     def schema_path(self) -> str:
@@ -122,7 +176,22 @@ class EventType:
             "$id": self.schema_path,
             **self.model.model_json_schema(),
             "title": self.title_en,
+            **({"x-source": self.source} if self.source else {}),
         }
+
+    @property
+    def fingerprint(self) -> Digest:
+        """SHA-256 of what an event of this type has to keep to, in canonical JSON: schema, phases, visible members.
+
+        Titles, descriptions and sources are left out, so they can be worded better; so are the codes of ISO 3166-1,
+        which change with the world.
+        """
+        kept = {
+            "schema": _without_words(self.schema()),
+            "phases": sorted(self.phases),
+            "visible": sorted(self.visible),
+        }
+        return Digest.of(canonical.encode(kept))
 
     def check(self, event: Event) -> None:
         """Raise `InvalidEvent`, naming every place, unless `event` is a good event of this type."""
@@ -148,6 +217,31 @@ class EventType:
         return problems
 
 
+_OPAQUE_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+")
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueType:
+    """A type that the catalogue does not know: anything may be in `data`, so all of it is salted and nothing read.
+
+    Its name stands in the entry for ever, so it must be one: in the form of a reverse domain, such as
+    `com.example.stream.heartbeat`. Names under `transfer-ledger.` are the catalogue's: an event that was committed as
+    opaque must not get another meaning from a later catalogue.
+    """
+
+    name: str
+    visible: frozenset[str] = frozenset()
+
+    def check(self, event: Event) -> None:
+        """Raise `InvalidEvent` unless `event` may be kept under this name."""
+        if event.type.startswith(NAMESPACE):
+            raise invalid([("type", f"not in the catalogue, which alone names types {NAMESPACE}…")])
+        if not _OPAQUE_NAME.fullmatch(event.type):
+            raise invalid(
+                [("type", "expected the form of com.example.kind for a type outside the catalogue")]
+            )
+
+
 def by_name(*types: EventType) -> Mapping[str, EventType]:
     """Types by their names. Raises `ValueError` for a mistake in the catalogue itself."""
     for type_ in types:
@@ -158,6 +252,19 @@ def by_name(*types: EventType) -> Mapping[str, EventType]:
     if len(catalogue) != len(types):
         raise ValueError("two types of one name")
     return catalogue
+
+
+_WORDS = frozenset({"title", "description", "x-source"})
+
+
+def _without_words(schema: Any) -> Any:
+    """A JSON Schema less what only explains. A member that is called `title` stays: its schema is an object."""
+    if isinstance(schema, list):
+        return [_without_words(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: v for k, v in schema.items() if not (k in _WORDS and isinstance(v, str))}
+    return {k: {"type": "string"} if k == "Country" else _without_words(v) for k, v in kept.items()}
 
 
 _MEMBER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")

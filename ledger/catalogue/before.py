@@ -1,139 +1,360 @@
-"""Before transfer: what was assessed, and who agreed to what."""
+"""Before transfer: what is to go where, what was assessed, on which legal route, and who signed."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ledger.catalogue.base import BEFORE, Count, Country, Data, EventType, Pseudonym, Sha256, Text, Time
+from pydantic import Field
+
+from ledger.catalogue.base import (
+    BEFORE,
+    PROPOSED,
+    Count,
+    Country,
+    Data,
+    Duration,
+    EventType,
+    Sha256,
+    Source,
+    Text,
+    Time,
+)
+from ledger.catalogue.shared import Document, Level, Rating, TransferParty
 
 
-class Document(Data):
-    """A document that is kept elsewhere."""
+class DeclaredCategory(Data):
+    """A category of data that is to cross the border."""
 
-    sha256: Sha256
-    title: Text | None = None
-    version: Text | None = None
-    uri: Text | None = None
+    category: Annotated[Text, Source("DPV")]
+    """The category, in the words that hops, segments and objects use for it."""
+    tier: Annotated[int | None, Field(ge=1, le=3), Source(PROPOSED)] = None
+    """1: account, nickname, telephone number; 2: watching time, comments, tips; 3: face, voice."""
+    sensitive: Annotated[bool | None, Source("PIPL 28 [T]")] = None
+    """Whether it is sensitive personal information."""
+    important: Annotated[bool | None, Source("促进和规范数据跨境流动规定 [P/S]")] = None
+    """Whether it is important data (重要数据)."""
+
+
+class Declaration(Data):
+    """What is to cross the border: by whom, to whom, what for, which data, when."""
+
+    declaration_id: Text
+    """Id of the declaration; its later versions have the same."""
+    version: Text
+    """Version; another purpose, recipient, category or country makes a new one."""
+    previous: Text | None = None
+    """Version that this one replaces."""
+    parties: Annotated[list[TransferParty], Source("PIPL 20, 21, 23 [T]")]
+    """Everybody who handles the data, with role and capacity."""
+    purposes: Annotated[list[Text], Source("PIPL 6 [T]; DPV")]
+    """What for, and nothing else."""
+    lawful_basis: Annotated[Text | None, Source("PIPL 13 [T]; DPV")] = None
+    """Legal basis of the handling."""
+    data_categories: Annotated[list[DeclaredCategory], Source("PIPL 39 [T]; DPV")]
+    """Which data, with the tier of each."""
+    method: Annotated[Text | None, Source("PIPL 39 [T]")] = None
+    """How the data are handled abroad."""
+    recipient_countries: Annotated[list[Country], Source("ISO 3166-1")]
+    """Every country that the data are to reach."""
+    declared_path: Annotated[list[Country] | None, Source("ISO 3166-1")] = None
+    """Countries on the way, in order, from the first to the last."""
+    planned_start: Annotated[Time, Source(PROPOSED)]
+    """When the transfer is to begin; with the end it gives the span of the 24-hour rule."""
+    planned_end: Annotated[Time | None, Source(PROPOSED)] = None
+    """When it is to end; absent for a standing feed."""
+    continuous: Annotated[bool | None, Source(PROPOSED)] = None
+    """Whether it is a standing feed rather than a session with an end."""
+    persons: Annotated[Count, Source("促进和规范数据跨境流动规定 [P/S]")]
+    """Persons affected, estimated."""
+    persons_sensitive: Annotated[Count | None, Source("促进和规范数据跨境流动规定 [P/S]")] = None
+    """Those of them whose sensitive information crosses."""
+    persons_year_to_date: Annotated[Count | None, Source("促进和规范数据跨境流动规定 [P/S]")] = None
+    """Persons since 1 January of the year, this transfer included: what the thresholds count."""
+    critical_infrastructure: Annotated[bool | None, Source("促进和规范数据跨境流动规定 [P/S]")] = None
+    """Whether the exporter operates critical information infrastructure."""
+    minors: Annotated[bool | None, Source("PIPL 31 [T]")] = None
+    """Whether persons under 14 are among them."""
+    automated_decisions: Annotated[bool | None, Source("PIPL 24 [T]")] = None
+    """Whether the recipient is to decide about persons automatically."""
+    retention_period: Annotated[Duration | None, Source("PIPL 19 [T]; ISO 8601")] = None
+    """How long the recipient is to keep the data."""
+    negative_list: Annotated[
+        list[Literal["cultural-security", "consumption-tendencies", "marketing-strategy"]] | None,
+        Source(PROPOSED),
+    ] = None
+    """Kinds of a proposed negative list that the data belong to."""
+    programme: Annotated[Text | None, Source(PROPOSED)] = None
+    """Regulatory sandbox or white list that the transfer takes part in."""
+    document: Document | None = None
+    """The declaration as it was signed."""
 
 
 class Risk(Data):
     """One risk to the persons' rights, and what is done about it."""
 
     risk: Text
-    likelihood: Literal["low", "medium", "high"]
-    impact: Literal["low", "medium", "high"]
+    """What could happen."""
+    likelihood: Level
+    """How likely it is."""
+    impact: Level
+    """How much it would harm."""
     measures: list[Text] | None = None
+    """What is done about it."""
 
 
 class CountryAssessment(Data):
-    """Law and protection level of a recipient's country (数据出境安全评估办法 art. 8(2))."""
+    """Law and protection level of a recipient's country (数据出境安全评估办法 8(2) [S])."""
 
     country: Country
-    rating: Literal["adequate", "adequate-with-measures", "inadequate"] | None = None
+    """The country."""
+    rating: Rating | None = None
+    """Its level of protection."""
     law: Text | None = None
+    """Its law on personal information."""
     access_by_authorities: Text | None = None
+    """What its authorities may get at."""
 
 
 class ImpactAssessment(Data):
-    """A personal information protection impact assessment (PIPL art. 55, contents of art. 56; GDPR art. 35)."""
+    """A personal information protection impact assessment (PIPL 55, contents of 56 [T]; GDPR 35 [M])."""
 
     assessment_id: Text
+    """Id of the assessment; its later versions have the same."""
     version: Text
+    """Version."""
     previous: Text | None = None
     """Version that this one replaces."""
     transfers: list[Text] | None = None
     """Subjects of the transfers it covers; none for the event's own subject."""
     assessor: Text | None = None
+    """Who assessed."""
     approver: Text | None = None
+    """Who approved."""
     assessed: Time | None = None
+    """When it was assessed."""
     approved: Time | None = None
-    purposes: list[Text] | None = None
-    scope: Text | None = None
-    method: Text | None = None
-    necessity: Text | None = None
-    """Why purpose, scope and method are lawful, legitimate and necessary (PIPL art. 56(1))."""
+    """When it was approved."""
+    purposes: Annotated[list[Text] | None, Source("PIPL 56(1) [T]")] = None
+    """Purposes of the handling."""
+    scope: Annotated[Text | None, Source("数据出境安全评估办法 5 [S]")] = None
+    """Scope of the handling."""
+    method: Annotated[Text | None, Source("PIPL 56(1) [T]")] = None
+    """Method of exporter and recipient."""
+    necessity: Annotated[Text | None, Source("PIPL 56(1) [T]")] = None
+    """Why purpose, scope and method are lawful, legitimate and necessary."""
     data_categories: list[Text] | None = None
-    sensitive: bool | None = None
-    """Whether sensitive personal information (PIPL art. 28) is among them."""
+    """Categories of data."""
+    sensitive: Annotated[bool | None, Source("PIPL 28 [T]")] = None
+    """Whether sensitive personal information is among them."""
     persons: Count | None = None
     """Persons concerned, estimated."""
     recipients: list[Text] | None = None
-    recipient_commitments: Text | None = None
-    recipient_countries: list[Country]
+    """Who receives the data."""
+    recipient_commitments: Annotated[Text | None, Source("数据出境安全评估办法 5 [S]")] = None
+    """What the recipient promises, and whether it can keep it."""
+    recipient_countries: Annotated[list[Country], Source("ISO 3166-1")]
     """Every country that the data may reach or pass."""
-    countries: list[CountryAssessment] | None = None
-    risks: list[Risk] | None = None
-    """Influence on rights, and security risks (PIPL art. 56(2))."""
-    measures: list[Text] | None = None
-    """Protective measures, and whether they fit the risks (PIPL art. 56(3))."""
-    redress: Text | None = None
-    residual_risk: Literal["low", "medium", "high"] | None = None
+    countries: Annotated[list[CountryAssessment] | None, Source("数据出境安全评估办法 8(2) [S]")] = None
+    """What was found about the recipients' countries."""
+    risks: Annotated[list[Risk] | None, Source("PIPL 56(2) [T]")] = None
+    """Influence on rights, and security risks."""
+    measures: Annotated[list[Text] | None, Source("PIPL 56(3) [T]")] = None
+    """Protective measures, and whether they fit the risks."""
+    redress: Annotated[Text | None, Source("数据出境安全评估办法 5 [S]")] = None
+    """How persons can defend their rights."""
+    residual_risk: Level | None = None
+    """Risk that remains."""
     conclusion: Literal["approved", "approved-with-conditions", "rejected"]
-    review_triggers: list[Text] | None = None
-    retain_until: Time | None = None
-    """At least three years on (PIPL art. 56)."""
+    """What the assessment came to."""
+    review_triggers: Annotated[list[Text] | None, Source("数据出境安全评估办法 14 [S]")] = None
+    """What makes it necessary to assess again."""
+    retain_until: Annotated[Time | None, Source("PIPL 56 [T]")] = None
+    """Until when the report is kept: at least three years on."""
     document: Document | None = None
+    """The report."""
 
 
-class PrivacyNotice(Data):
-    """The notice that was shown (PIPL art. 17 and 39)."""
+class AssessmentSource(Data):
+    """What an assessment of a country rests on."""
 
-    version: Text
-    hash: Sha256 | None = None
-    """SHA-256 of the text as shown."""
+    title: Text
+    """Title."""
+    kind: Literal["law", "guidance", "decision", "report", "practice", "other"] | None = None
+    """What kind of source it is."""
     uri: Text | None = None
-    language: Text | None = None
-    prominent: bool | None = None
-    """Shown apart from other text, not as one clause among many."""
+    """Where it was read."""
+    sha256: Sha256 | None = None
+    """SHA-256 of the text that was read."""
+    accessed: Time | None = None
+    """When it was read."""
 
 
-class RecipientThirdParty(Data):
-    """Who receives the data abroad (PIPL art. 39: name, contact, purpose, method, categories)."""
+class RecipientCountryAssessment(Data):
+    """Whether a recipient's country protects personal data (数据出境安全评估办法 8(2) [S]; EDPB 01/2020 [P])."""
 
-    name: Text
-    country: Country | None = None
-    contact: Text | None = None
-    purpose: Text | None = None
+    assessment_id: Text
+    """Id of the assessment; its later versions have the same."""
+    version: Text
+    """Version."""
+    previous: Text | None = None
+    """Version that this one replaces."""
+    country: Annotated[Country, Source("ISO 3166-1")]
+    """The country."""
+    sources: list[AssessmentSource]
+    """What the assessment rests on."""
+    rating: Rating
+    """Its level of protection."""
+    law: Text | None = None
+    """Its law on personal information, against the exporter's."""
+    access_by_authorities: Text | None = None
+    """What its authorities may get at, and who supervises them."""
+    onward_rules: Text | None = None
+    """What it asks of transfers to third countries."""
+    redress: Text | None = None
+    """How persons can defend their rights there."""
+    agreements: list[Text] | None = None
+    """International agreements that bind it."""
+    measures: Annotated[list[Text] | None, Source("EDPB 01/2020 [P]")] = None
+    """What must be done besides for the rating to hold."""
+    assessor: Text
+    """Who assessed."""
+    approver: Text | None = None
+    """Who approved."""
+    assessed: Time | None = None
+    """When it was assessed."""
+    valid_from: Time | None = None
+    """From when it holds; absent for the event's time."""
+    valid_until: Time
+    """Until when it holds."""
+    review_triggers: Annotated[list[Text] | None, Source("数据出境安全评估办法 14 [S]")] = None
+    """What makes it necessary to assess again, such as a change of that country's law."""
+    document: Document | None = None
+    """The report."""
+
+
+class RouteScope(Data):
+    """What a legal route covers (网络数据安全管理条例 38 [T]: purpose, method, scope, category, scale)."""
+
+    purposes: list[Text] | None = None
+    """Purposes."""
     method: Text | None = None
-    pii_information: list[Text] | None = None
+    """Method of the handling."""
+    recipients: list[Text] | None = None
+    """Recipients."""
+    countries: list[Country] | None = None
+    """Countries of the recipients."""
+    data_categories: list[Text] | None = None
+    """Categories of data."""
+    persons: Count | None = None
+    """Persons at most."""
+    retention_period: Duration | None = None
+    """How long the recipients may keep the data."""
 
 
-class Consent(Data):
-    """One person's answer to one prompt; members are named as in ISO/IEC TS 27560.
+class LegalRoute(Data):
+    """The legal route of an export (PIPL 38 [T]), or why none is needed.
 
-    `watch-only` is the answer of one who watches a stream without taking part: nothing that they do is exported.
+    An exemption lifts the route, not the duties of notice, consent and assessment [M]. `short-term-filing`, the simple
+    filing of sessions of at most 24 hours, is proposed policy, not law.
     """
 
-    record_id: Text
-    pii_principal_id: Pseudonym
-    choice: Literal["granted", "watch-only", "refused", "withdrawn"]
-    session_id: Text | None = None
-    prompt_id: Text | None = None
-    separate: bool | None = None
-    """Asked for on its own, not bundled with other consent (单独同意, PIPL art. 39)."""
-    privacy_notice: PrivacyNotice | None = None
-    language: Text | None = None
-    """BCP 47 tag of the language in which the person was asked."""
-    purposes: list[Text] | None = None
-    lawful_basis: Text | None = None
-    pii_information: list[Text] | None = None
-    """Categories of personal information."""
-    collection_method: Text | None = None
-    storage_locations: list[Country] | None = None
-    processing_locations: list[Country] | None = None
-    retention_period: Text | None = None
-    """ISO 8601 duration, such as P3Y."""
-    recipient_third_parties: list[RecipientThirdParty] | None = None
-    withdrawal_method: Text | None = None
-    event_time: Time | None = None
-    validity_duration: Text | None = None
-    """ISO 8601 duration."""
-    event_type: Text | None = None
-    event_state: Text | None = None
-    guardian: bool | None = None
-    """Given by a guardian for a person under 14 (PIPL art. 31)."""
+    route: Literal[
+        "security-assessment", "standard-contract", "certification", "short-term-filing", "exemption"
+    ]
+    """The route; `short-term-filing` is proposed policy."""
+    status: Literal["applied", "in-force", "refused", "suspended", "revoked", "expired"]
+    """How it stands. Of a contract or an exemption, `in-force` from when it is relied on."""
+    exemption_ground: Annotated[
+        Literal[
+            "below-threshold",
+            "contract-necessity",
+            "staff-administration",
+            "emergency",
+            "outside-negative-list",
+            "other",
+        ]
+        | None,
+        Source("促进和规范数据跨境流动规定 [P/S]"),
+    ] = None
+    """Why no route is needed; given with `exemption`. `outside-negative-list`: that of a free-trade zone."""
+    ground: Text | None = None
+    """Why the exemption applies here, in words."""
+    reference: Text | None = None
+    """Number of the decision, filing, contract or certificate."""
+    authority: Text | None = None
+    """Who decided, took the filing, or certified."""
+    transfers: list[Text] | None = None
+    """Subjects of the transfers it covers; none for the event's own subject."""
+    scope: Annotated[RouteScope | None, Source("网络数据安全管理条例 38 [T]")] = None
+    """What it covers."""
+    effective: Annotated[Time | None, Source("标准合同办法 [P/S]")] = None
+    """When a contract took effect: its filing is due 10 working days later."""
+    filed: Annotated[Time | None, Source("标准合同办法 [P/S]")] = None
+    """When it was applied for or filed."""
+    valid_from: Time | None = None
+    """From when it holds."""
+    valid_until: Annotated[
+        Time | None, Source("促进和规范数据跨境流动规定 [P/S]; 个人信息出境认证办法 [P]")
+    ] = None
+    """Until when it holds: of an assessment and a certificate three years; absent where it has no end."""
+    document: Document | None = None
+    """Decision, contract, filing receipt or certificate."""
 
 
+class Regarding(Data):
+    """What a signature is under."""
+
+    kind: Literal[
+        "declaration",
+        "impact-assessment",
+        "country-assessment",
+        "route",
+        "deidentification",
+        "encryption",
+        "model-export",
+        "other",
+    ]
+    """Kind of the record, as its type is called."""
+    id: Text
+    """Id of the record, such as its `assessment_id`."""
+    version: Text | None = None
+    """Its version."""
+
+
+class SignOff(Data):
+    """The protection officer's word on a transfer (PIPL 52 [T])."""
+
+    signoff_id: Text
+    """Id of the sign-off."""
+    officer: Text
+    """Who signed."""
+    capacity: Literal["protection-officer", "representative-in-china", "legal", "executive"]
+    """As what: `protection-officer` is the 个人信息保护负责人."""
+    qualification: Annotated[Text | None, Source(PROPOSED)] = None
+    """Why the officer is qualified."""
+    regarding: list[Regarding]
+    """What was signed."""
+    decision: Literal["approved", "approved-with-conditions", "rejected"]
+    """What the officer decided."""
+    conditions: list[Text] | None = None
+    """Conditions of the approval."""
+    comment: Text | None = None
+    """Why."""
+    signed: Time | None = None
+    """When it was signed, where that differs from the event's time."""
+    document: Document | None = None
+    """What was signed, as it was laid before the officer."""
+
+
+DECLARATION = EventType(
+    "declaration",
+    "Transfer declared",
+    "出境传输申报",
+    BEFORE,
+    Declaration,
+    frozenset({"recipient_countries", "continuous", "automated_decisions"}),
+    source="ledger",
+)
 IMPACT_ASSESSMENT = EventType(
     "impact-assessment",
     "Impact assessment",
@@ -141,5 +362,32 @@ IMPACT_ASSESSMENT = EventType(
     BEFORE,
     ImpactAssessment,
     frozenset({"conclusion", "residual_risk", "recipient_countries", "sensitive"}),
+    source="PIPL 55–56 [T]",
 )
-CONSENT = EventType("consent", "Consent", "同意记录", BEFORE, Consent, frozenset({"separate"}))
+COUNTRY_ASSESSMENT = EventType(
+    "country-assessment",
+    "Recipient-country assessment",
+    "接收国保护水平评估",
+    BEFORE,
+    RecipientCountryAssessment,
+    frozenset({"country", "rating", "valid_until"}),
+    source="数据出境安全评估办法 8(2) [S]",
+)
+ROUTE = EventType(
+    "route",
+    "Legal route",
+    "出境合规路径",
+    BEFORE,
+    LegalRoute,
+    frozenset({"route", "status", "exemption_ground", "valid_until"}),
+    source="PIPL 38 [T]",
+)
+SIGN_OFF = EventType(
+    "sign-off",
+    "Officer's sign-off",
+    "个人信息保护负责人签批",
+    BEFORE,
+    SignOff,
+    frozenset({"capacity", "decision"}),
+    source="PIPL 52 [T]",
+)

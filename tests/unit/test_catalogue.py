@@ -3,27 +3,135 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
 
 from ledger import catalogue
 from ledger.canonical import Object
-from ledger.entry import Phase, parse_event
+from ledger.catalogue.base import BEFORE, NAMESPACE, PROPOSED, Country, Data, EventType, OpaqueType, Text
+from ledger.catalogue.shared import PartyRole
+from ledger.disclosure import SALT_BYTES
+from ledger.entry import Phase, commit_event, parse_event
 from ledger.errors import InvalidEvent
+from ledger.records import Role
 
 PSEUDONYM = "q3xR0sY2kVb7nDfA"
+PUBLISHED = Path(__file__).parents[1] / "vectors" / "catalogue" / "fingerprints.json"
+
+HASH = "ab" * 32
+NOON = "2026-07-01T12:00:00Z"
+PARTY: Object = {"party": "acme-jp", "role": "recipient", "country": "JP"}
 
 GOOD: dict[str, Object] = {
+    "declaration": {
+        "declaration_id": "d-1",
+        "version": "1",
+        "parties": [PARTY],
+        "purposes": ["live-commerce"],
+        "data_categories": [{"category": "interaction", "tier": 2}],
+        "recipient_countries": ["JP"],
+        "planned_start": NOON,
+        "persons": 2000,
+        "continuous": False,
+    },
     "impact-assessment": {
         "assessment_id": "pia-1",
         "version": "1",
         "recipient_countries": ["SG"],
         "conclusion": "approved",
     },
+    "country-assessment": {
+        "assessment_id": "ca-1",
+        "version": "1",
+        "country": "JP",
+        "sources": [{"title": "Act on the Protection of Personal Information", "kind": "law"}],
+        "rating": "adequate",
+        "assessor": "privacy-office",
+        "valid_until": NOON,
+    },
+    "route": {
+        "route": "exemption",
+        "status": "in-force",
+        "exemption_ground": "contract-necessity",
+        "scope": {"countries": ["JP"], "retention_period": "P3Y"},
+    },
+    "sign-off": {
+        "signoff_id": "s-1",
+        "officer": "officer-1",
+        "capacity": "protection-officer",
+        "regarding": [{"kind": "impact-assessment", "id": "pia-1"}],
+        "decision": "approved",
+    },
+    "consent-prompt": {
+        "prompt_id": "p-1",
+        "session_id": "live-1",
+        "pii_principal_id": PSEUDONYM,
+        "state": "left",
+        "choices": ["granted", "watch-only", "refused"],
+        "separate": True,
+    },
     "consent": {"record_id": "c-1", "pii_principal_id": PSEUDONYM, "choice": "watch-only", "separate": True},
+    "plugin-authorisation": {
+        "authorisation_id": "a-1",
+        "plugin": "mirror",
+        "plugin_version": "2.1",
+        "developer": "plug-one",
+        "granted_by": "person",
+        "status": "granted",
+        "biometrics": True,
+    },
+    "deidentification": {
+        "attestation_id": "a-2",
+        "data_categories": ["interaction"],
+        "methods": ["pseudonymisation", "noise"],
+        "parameters": {"epsilon": 0.5},
+        "performed": NOON,
+        "attested_by": "acme",
+    },
+    "encryption": {
+        "attestation_id": "a-3",
+        "kind": "homomorphic",
+        "scheme": "CKKS",
+        "parameters": {"ring_dimension": 32768, "moduli_bits": [60, 40, 40, 60]},
+        "key_custodian": "acme",
+        "key_country": "CN",
+        "ciphertext_sha256": [HASH],
+        "attested_by": "acme",
+        "security_bits": 128,
+    },
+    "model-export": {
+        "model_id": "recommender",
+        "version": "7",
+        "sha256": HASH,
+        "leakage_tests": [{"method": "membership-inference", "result": "passed"}],
+        "raw_data_exported": False,
+        "recipient_countries": ["JP"],
+    },
     "hop": {"sequence": 0, "from": {"country": "CN"}, "to": {"country": "SG", "node": "edge-1"}},
+    "segment": {
+        "stream_id": "live-1/main",
+        "kind": "audio-video",
+        "number": 0,
+        "sha256": HASH,
+        "started": NOON,
+        "duration_ms": 4000,
+        "detected_categories": [{"category": "face", "confidence": 97, "masked": True}],
+    },
+    "incident": {
+        "incident_id": "i-1",
+        "kind": "leak",
+        "severity": "high",
+        "status": "suspected",
+        "detected": NOON,
+    },
     "access": {"principal": "arn:aws:iam::1:user/benjamin", "action": "s3:GetObject", "outcome": "allowed"},
     "permission-snapshot": {
         "resource": "arn:aws:s3:::replays",
@@ -31,14 +139,79 @@ GOOD: dict[str, Object] = {
         "grants": [{"principal": "*", "actions": ["s3:*"]}],
     },
     "storage": {"object_id": "o-1", "kind": "replay", "country": "SG"},
+    "use-report": {
+        "report_id": "u-1",
+        "recipient": "acme-jp",
+        "period_from": NOON,
+        "period_until": NOON,
+        "purposes": ["customer-service"],
+        "automated_decision": False,
+    },
+    "onward-transfer": {
+        "onward_id": "t-1",
+        "from_party": "acme-jp",
+        "to_party": PARTY,
+        "country": "US",
+        "status": "asked",
+        "to_authority": True,
+    },
+    "review": {
+        "review_id": "r-1",
+        "kinds": ["permissions", "use"],
+        "period_from": NOON,
+        "period_until": NOON,
+        "reviewer": "privacy-office",
+        "findings": [{"finding_id": "f-1", "severity": "low", "text": "a role that nobody uses"}],
+        "conclusion": "conform-with-findings",
+        "next_due": NOON,
+    },
+    "deletion": {
+        "deletion_id": "x-1",
+        "objects": ["o-1"],
+        "reason": "retention-ended",
+        "method": "erased",
+        "performed": NOON,
+        "attested_by": "acme-jp",
+    },
+    "rights-request": {
+        "request_id": "q-1",
+        "pii_principal_id": PSEUDONYM,
+        "kind": "copy",
+        "status": "received",
+        "received": NOON,
+    },
+    "complaint": {
+        "complaint_id": "k-1",
+        "subject_matter": "export",
+        "status": "upheld",
+        "received": NOON,
+    },
 }
+EVERY_PHASE = {"before", "transit", "storage"}
 PHASES = {
+    "declaration": {"before"},
     "impact-assessment": {"before"},
+    "country-assessment": {"before"},
+    "route": {"before"},
+    "sign-off": {"before"},
+    "consent-prompt": {"before"},
     "consent": {"before"},
+    "plugin-authorisation": {"before"},
+    "deidentification": {"before"},
+    "encryption": {"before"},
+    "model-export": {"before", "transit"},
     "hop": {"transit"},
-    "access": {"before", "transit", "storage"},
-    "permission-snapshot": {"before", "transit", "storage"},
+    "segment": {"transit"},
+    "incident": EVERY_PHASE,
+    "access": EVERY_PHASE,
+    "permission-snapshot": EVERY_PHASE,
     "storage": {"storage"},
+    "use-report": {"storage"},
+    "onward-transfer": {"storage"},
+    "review": {"storage"},
+    "deletion": {"storage"},
+    "rights-request": EVERY_PHASE,
+    "complaint": EVERY_PHASE,
 }
 
 
@@ -119,6 +292,12 @@ def test_each_required_member_is_missed(kind: str) -> None:
         ("consent", "event_time", "٢٠٢٦-07-01T12:00:00Z"),
         ("consent", "pii_principal_id", "benjamin"),
         ("storage", "retain_until", "2029-07-01"),
+        ("declaration", "retention_period", "three years"),
+        ("declaration", "retention_period", "P"),
+        ("declaration", "retention_period", "P1YT"),
+        ("encryption", "security_bits", 13_800_138_000),
+        ("segment", "number", 13_800_138_000),
+        ("sign-off", "decision", "maybe"),
     ],
 )
 def test_a_member_of_another_form_is_refused_and_never_turned_into_a_good_one(
@@ -187,8 +366,24 @@ def test_what_could_be_personal_is_not_visible(type_: catalogue.EventType) -> No
     personal = {
         "principal", "source_address", "user_agent", "resource", "raw_sha256", "pii_principal_id", "choice",
         "external_principals", "grants", "from", "to", "object_id", "payload_digest", "reason", "session_id",
+        "officer", "assessor", "reviewer", "attested_by", "reference", "parties", "state", "sha256", "persons",
     }  # fmt: skip
     assert not type_.visible & personal
+
+
+@pytest.mark.parametrize("kind", ["consent", "consent-prompt", "rights-request", "complaint"])
+def test_what_one_person_said_or_did_is_not_visible(kind: str) -> None:
+    said = {"choice", "state", "status", "kind", "subject_matter", "outcome"}
+    assert not catalogue.find(f"transfer-ledger.{kind}.v1").visible & said
+
+
+@pytest.mark.parametrize("text", ["P3Y", "P1Y6M", "PT12H", "P1DT12H", "P3W"])
+def test_a_duration_is_one_of_iso_8601(text: str) -> None:
+    catalogue.check_event(parse_event(event("declaration", retention_period=text)))
+
+
+def test_the_roles_are_those_of_the_party_register() -> None:
+    assert set(get_args(PartyRole)) == set(Role)
 
 
 @pytest.mark.parametrize("type_", catalogue.all_types(), ids=lambda t: t.kind)
@@ -207,7 +402,193 @@ def test_another_validator_reads_the_schema_as_the_ledger_does(kind: str) -> Non
     validator = jsonschema_rs.Draft202012Validator(schema)
     validator.validate(GOOD[kind])
     for name in GOOD[kind]:
-        wrong = GOOD[kind] | {name: {"no": "such"}}
+        wrong = GOOD[kind] | {name: 1.5 if name == "parameters" else {"no": "such"}}
         assert not validator.is_valid(wrong)
         assert problems(event(kind, **{name: wrong[name]}))
     assert not validator.is_valid(GOOD[kind] | {"phone": "1"})
+
+
+# --- types outside the catalogue --------------------------------------------------------------------------------------
+
+
+def heartbeat(**attributes: str) -> Object:
+    """An event of somebody's own type."""
+    return {
+        **event("access"),
+        "type": "com.example.heartbeat",
+        "data": {"phone": "1", "outcome": 2},
+        **attributes,
+    }
+
+
+def test_an_unknown_type_is_refused_unless_opaque_ones_are_allowed() -> None:
+    assert problems(heartbeat()) == {"type": "not in the catalogue"}
+    type_ = catalogue.check_event(parse_event(heartbeat()), allow_opaque=True)
+    assert type_ == OpaqueType("com.example.heartbeat")
+    assert catalogue.is_opaque(type_.name)
+
+
+def test_all_members_of_an_opaque_event_are_salted() -> None:
+    opaque = parse_event(heartbeat())
+    type_ = catalogue.check_event(opaque, allow_opaque=True)
+    statement = commit_event(opaque, type_.visible, lambda: bytes(SALT_BYTES))
+    assert set(statement.data) == {"_sd", "_sd_alg"}
+    assert {d.name for d in statement.disclosures} == {"phone", "outcome"}
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_opaque_event_may_come_in_any_phase(phase: Phase) -> None:
+    catalogue.check_event(parse_event(heartbeat(phase=phase.value)), allow_opaque=True)
+
+
+@pytest.mark.parametrize(
+    "type_", ["transfer-ledger.access.v2", "transfer-ledger.rumour.v1", "transfer-ledger.acess.v1"]
+)
+def test_a_name_of_the_catalogue_s_own_is_never_opaque(type_: str) -> None:
+    with pytest.raises(InvalidEvent) as refusal:
+        catalogue.check_event(parse_event(heartbeat(type=type_)), allow_opaque=True)
+    assert refusal.value.details["problems"][0]["at"] == "type"
+
+
+@pytest.mark.parametrize(
+    "type_", ["13800138000", "heartbeat", "8613800138000.call", "com.example..x", "a..b"]
+)
+def test_an_opaque_type_has_a_name_that_is_no_number(type_: str) -> None:
+    with pytest.raises(InvalidEvent) as refusal:
+        catalogue.check_event(parse_event(heartbeat(type=type_)), allow_opaque=True)
+    assert type_ not in str(refusal.value)
+
+
+def test_catalogued_types_are_checked_all_the_same_where_opaque_ones_are_allowed() -> None:
+    with pytest.raises(InvalidEvent):
+        catalogue.check_event(parse_event(event("access", drop="principal")), allow_opaque=True)
+    assert not any(catalogue.is_opaque(t.name) for t in catalogue.all_types())
+
+
+# --- published types --------------------------------------------------------------------------------------------------
+
+
+class Note(Data):
+    """A type of the tests'."""
+
+    text: Text
+    """What it says."""
+    country: Country | None = None
+
+
+class WiderNote(Data):
+    text: Text
+    country: Country | None = None
+    more: Text | None = None
+
+
+def in_other_words() -> type[Data]:
+    class Note(Data):
+        """The same members."""
+
+        text: Text
+        """Text."""
+        country: Country | None = None
+        """Where."""
+
+    return Note
+
+
+NOTE = EventType("note", "Note", "注", BEFORE, Note, frozenset({"country"}))
+
+
+def test_a_published_type_stays_as_it_is() -> None:
+    """What is in logs was checked, and split into visible and salted members, by the type of that name."""
+    published = json.loads(PUBLISHED.read_text())
+    now = {t.name: t.fingerprint.hex() for t in catalogue.all_types()}
+    assert not published.keys() - now.keys(), "a published type is gone: events of it are in logs"
+    changed = [name for name in published if now[name] != published[name]]
+    assert not changed, (
+        f"{', '.join(changed)}: published with other members, phases or visible members. Events in logs would get "
+        "another meaning. Leave the type as it was, and put the change into a new version beside it."
+    )
+    assert now.keys() == published.keys(), "new types: publish them with scripts/catalogue --publish"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(NOTE, model=WiderNote),
+        replace(NOTE, visible=frozenset()),
+        replace(NOTE, phases=BEFORE | {Phase.TRANSIT}),
+        replace(NOTE, version=2),
+    ],
+    ids=["member", "visible", "phase", "version"],
+)
+def test_whatever_changes_an_event_s_meaning_changes_the_fingerprint(other: EventType) -> None:
+    assert other.fingerprint != NOTE.fingerprint
+
+
+def test_words_can_be_bettered() -> None:
+    reworded = replace(NOTE, title_en="A note", source="ours", model=in_other_words())
+    assert reworded.schema() != NOTE.schema()
+    assert reworded.fingerprint == NOTE.fingerprint
+
+
+def test_the_fingerprint_is_not_that_of_this_year_s_countries(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = NOTE.schema()
+    schema["$defs"]["Country"]["enum"].append("XX")
+    monkeypatch.setattr(EventType, "schema", lambda self: schema)
+    before = NOTE.fingerprint
+    schema["$defs"]["Country"]["enum"].pop()
+    assert NOTE.fingerprint == before
+
+
+def test_a_new_version_stands_beside_the_old_one() -> None:
+    assert replace(NOTE, version=2).name == f"{NAMESPACE}note.v2"
+    assert replace(NOTE, version=2).schema()["$id"] == "/v1/types/transfer-ledger.note.v2"
+
+
+@pytest.mark.parametrize("type_", catalogue.all_types(), ids=lambda t: t.kind)
+def test_every_member_says_what_it_means_and_where_it_comes_from(type_: catalogue.EventType) -> None:
+    schema = type_.schema()
+    assert schema["description"]
+    assert type_.source
+    assert type_.title_zh
+    for object_ in (schema, *schema.get("$defs", {}).values()):
+        for name, member in object_.get("properties", {}).items():
+            assert member.get("description", "").endswith((".", "…")), name
+
+
+def test_a_source_goes_into_the_schema() -> None:
+    schema = catalogue.IMPACT_ASSESSMENT.schema()
+    assert schema["x-source"] == "PIPL 55–56 [T]"
+    assert schema["properties"]["risks"]["x-source"] == "PIPL 56(2) [T]"
+
+
+CITED = re.compile(r"PIPL|GDPR|EDPB|RFC 8996|规定|办法|条例")
+
+
+def test_every_law_that_is_cited_carries_its_mark_or_is_called_a_proposal() -> None:
+    def words(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            yield from (
+                v for k, v in value.items() if k in ("description", "x-source") and isinstance(v, str)
+            )
+            value = list(value.values())
+        if isinstance(value, list):
+            for item in value:
+                yield from words(item)
+
+    for type_ in catalogue.all_types():
+        for text in words(type_.schema()):
+            if CITED.search(text):
+                assert re.search(r"\[[TPSM](/[TPSM])?\]", text), text
+            assert "24 hours" not in text or PROPOSED in text
+
+
+def test_the_document_is_up_to_date() -> None:
+    root = Path(__file__).parents[2]
+    checked = subprocess.run(
+        [sys.executable, "scripts/catalogue.py", "--check"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
