@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from ledger.collect.actiontrail import ActionTrail
 from ledger.collect.base import Collected, Collector, Outcome, SetAside, Tally, collect
+from ledger.collect.cloudfront import CloudFront
 from ledger.collect.cloudtrail import CloudTrail
+from ledger.collect.generic import FieldMapping, Generic, parse_mapping
+from ledger.collect.nginx import Nginx
+from ledger.collect.oss import Oss
+from ledger.collect.s3 import S3
+from ledger.collect.zeek import Place, Places, Zeek, parse_places
 
-__all__ = ["CloudTrail", "Collected", "Collector", "Outcome", "SetAside", "Tally", "collect"]
+__all__ = [
+    "S3",
+    "ActionTrail",
+    "CloudFront",
+    "CloudTrail",
+    "Collected",
+    "Collector",
+    "FieldMapping",
+    "Generic",
+    "Nginx",
+    "Oss",
+    "Outcome",
+    "Place",
+    "Places",
+    "SetAside",
+    "Tally",
+    "Zeek",
+    "collect",
+    "parse_mapping",
+    "parse_places",
+]

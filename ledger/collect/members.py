@@ -101,7 +101,11 @@ def unix_time(text: str) -> str:
     match = re.fullmatch(r"([0-9]{1,11})(\.[0-9]{1,9})?[0-9]*", text)
     if match is None:
         raise MalformedInput("not a time", expected="seconds since 1970")
-    return format_time(int(match[1]) * 1000).removesuffix(".000Z") + (match[2] or "") + "Z"
+    return (
+        format_time(int(match[1]) * 1000).removesuffix(".000Z")
+        + (match[2] or "").rstrip("0").rstrip(".")
+        + "Z"
+    )
 
 
 _FIELD = re.compile(r'"((?:[^"\\]|\\.|"(?! |$))*)"|\[([^\]]*)\]|([^ "\[][^ ]*)')
