@@ -1,7 +1,8 @@
 """`transfer-ledger`: the commands parse, call, format.
 
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
-    feed.py      push, import, scenario
+    feed.py      push, scenario
+    imports.py   import
     audit.py     prove, verify, evidence
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
@@ -12,11 +13,11 @@ from __future__ import annotations
 
 import sys
 
-from ledger.cli import admin, audit, feed
+from ledger.cli import admin, audit, feed, imports
 from ledger.cli.shared import app, complain, exit_code
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "main"]
+__all__ = ["admin", "app", "audit", "feed", "imports", "main"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Feed a log: push events, import what other systems logged, make a scenario."""
+"""Feed a log: push events, make a scenario. `imports` does the same with what other systems logged."""
 
 from __future__ import annotations
 
@@ -29,15 +29,11 @@ from ledger.cli.shared import (
     require_api_key,
 )
 from ledger.client import Client, PushSummary
-from ledger.collect import CloudTrail, Collected, Collector, SetAside, Tally, collect
-from ledger.entry import Phase, event_time
+from ledger.entry import event_time
 from ledger.errors import InputError, MalformedInput
 from ledger.pipeline import PushStatus
 from ledger.scenario import scenario
 from ledger.types import Origin, parse_origin
-
-import_app = typer.Typer(no_args_is_help=True, help="Import what other systems logged.")
-app.add_typer(import_app, name="import")
 
 CHUNK_EVENTS = 500
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -66,9 +62,10 @@ class LocalTarget:
         return PushSummary(accepted, len(result.events) - accepted, result.receipts)
 
 
-def _target(
+def open_target(
     context: typer.Context, log: str, url: str | None, api_key: str | None
 ) -> AbstractContextManager[Target]:
+    """The API at `url`, or without one the ledger in the data folder."""
     origin = parse_origin(log)
     return Client(url, require_api_key(api_key), origin) if url else _local(context, origin)
 
@@ -99,7 +96,7 @@ def push(
     Example: `transfer-ledger push --log ledger.example/acme-live events.ndjson`
     """
     total = PushSummary(0, 0, ())
-    with _target(context, log, url, api_key) as target, _source(file) as source:
+    with open_target(context, log, url, api_key) as target, _source(file) as source:
         mark = _Mark(file, f"{url or ''} {log}") if file else None
         start = mark.seek(source) if mark else 0
         size = file.stat().st_size if file else None
@@ -117,7 +114,7 @@ def push(
                     mark.set(source, done)
         if mark:
             mark.clear()
-    _report({"accepted": total.accepted, "duplicates": total.duplicates}, as_json=json)
+    report({"accepted": total.accepted, "duplicates": total.duplicates}, as_json=json)
 
 
 def _push_chunk(target: Target, first: int, lines: bytes, *, resumed: bool) -> PushSummary:
@@ -206,80 +203,6 @@ def _keep(path: Path | None, receipts: tuple[str, ...]) -> None:
             file.writelines(note + "\n" for note in receipts)
 
 
-@import_app.command("cloudtrail")
-def import_cloudtrail(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders: JSON, NDJSON, gzipped or not.")],
-    log: LogOption,
-    transfer: Annotated[
-        str, typer.Option(help="The transfer that the accesses belong to (CloudEvents subject).")
-    ] = ("aws-cloudtrail"),
-    phase: Annotated[Phase, typer.Option(help="The phase that they belong to.")] = Phase.STORAGE,
-    set_aside: Annotated[
-        Path, typer.Option(help="Where records that cannot be read go, with the reason, as NDJSON.")
-    ] = Path("set-aside.ndjson"),
-    url: UrlOption = None,
-    api_key: ApiKeyOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Import AWS CloudTrail: one access event a record.
-
-    What cannot be read is set aside, never dropped. Importing again takes nothing twice.
-
-    Example: `transfer-ledger import cloudtrail --log ledger.example/acme-live ./AWSLogs`
-    """
-    with _target(context, log, url, api_key) as target:
-        tally, summary = _import(CloudTrail(subject=transfer, phase=phase), paths, target, set_aside)
-    counts = {
-        "read": tally.read,
-        "accepted": summary.accepted,
-        "duplicates": summary.duplicates,
-        "set aside": tally.set_aside,
-    }
-    _report(counts, as_json=json)
-    if tally.set_aside:
-        err.print(f"set aside in {set_aside}: {dict(tally.reasons.most_common(5))}", markup=False)
-
-
-def _import(
-    collector: Collector, paths: list[Path], target: Target, set_aside: Path
-) -> tuple[Tally, PushSummary]:
-    tally, summary = Tally(), PushSummary(0, 0, ())
-    lines: list[bytes] = []
-
-    def flush() -> None:
-        nonlocal summary
-        if lines:
-            pushed = target.push_lines(b"".join(lines))
-            summary = PushSummary(
-                summary.accepted + pushed.accepted, summary.duplicates + pushed.duplicates, ()
-            )
-            lines.clear()
-
-    with progress_bar("importing records") as update:
-        for outcome in tally.watch(collect(collector, paths)):
-            match outcome:
-                case Collected(_, event):
-                    lines.append(canonical.encode(event) + b"\n")
-                case SetAside():
-                    _put_aside(set_aside, outcome)
-            if len(lines) >= CHUNK_EVENTS:
-                flush()
-                update(tally.read, None)
-        flush()
-    return tally, summary
-
-
-def _put_aside(path: Path, outcome: SetAside) -> None:
-    line = {
-        "where": outcome.where,
-        "reason": outcome.reason,
-        "raw": outcome.raw.decode("utf-8", "backslashreplace"),
-    }
-    with path.open("a") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
 @app.command("scenario")
 def make_scenario(
     events: Annotated[int, typer.Option(help="How many events.")] = 3000,
@@ -295,7 +218,8 @@ def make_scenario(
         sys.stdout.buffer.write(canonical.encode(event) + b"\n")
 
 
-def _report(counts: dict[str, int], *, as_json: bool) -> None:
+def report(counts: dict[str, int], *, as_json: bool) -> None:
+    """Print counts, by their names."""
     if as_json:
         print_json({name.replace(" ", "_"): count for name, count in counts.items()})
     else:
