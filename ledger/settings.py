@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(0.5, gt=0)
     rpc_timeout_seconds: float = Field(10.0, gt=0)
     seal_leaves: int = Field(1024, ge=1, le=2**20)
+    batch_leaves: int = Field(8192, ge=1, le=2**20)
     seal_seconds: float = Field(10.0, gt=0)
     include_within_seconds: float = Field(600.0, gt=0)
     confirmations: int = Field(0, ge=0)
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
         return Policy(
             seal_leaves=self.seal_leaves,
             seal_age=round(self.seal_seconds * 1000),
-            batch_leaves=max(self.seal_leaves, Policy().batch_leaves),
+            batch_leaves=max(self.seal_leaves, self.batch_leaves),
             include_within=round(self.include_within_seconds * 1000),
             confirmations=self.confirmations,
         )
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
                 expected=first["msg"],
                 advice=f"Set {PREFIX}{name.upper()} or {CONFIG}.",
             ) from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise MalformedInput(f"{CONFIG} in the data folder is not TOML", got=str(error)) from None
 
     @classmethod
