@@ -169,7 +169,8 @@ def test_a_killed_chain_is_caught_up(tmp_path: Path) -> None:
         for number in range(5):
             ledger.pipeline.push(ORIGIN, ACME, [access(number)])
             assert ledger.worker().once(force=True)
-        assert (processes := anvils(settings.data))
+        processes = anvils(settings.data)
+        assert processes
         for process in processes:
             os.kill(process, signal.SIGKILL)
         ledger.pipeline.push(ORIGIN, ACME, [access(5)])
