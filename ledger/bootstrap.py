@@ -97,7 +97,12 @@ def initialise(settings: Settings) -> ContractRef:
     from ledger.adapters.evm import EvmChain, deploy
     from ledger.adapters.sql import open_store
 
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(
+            f"{settings.data} cannot be a data folder", got=error.strerror, advice="Name another with --data."
+        ) from None
     open_store(settings.database_url).close()
     EvmKeyFile(settings.operator_key_file).load_or_create()
     registrar = EvmKeyFile(settings.registrar_key_file).load_or_create()
@@ -137,10 +142,11 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
     """
     from ledger.adapters.evm import EvmAnchorer, EvmChain, address_of
 
+    contract = _contract(settings)
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
         rpc = stack.enter_context(_rpc(settings))
-        chain = EvmChain(rpc, _contract(settings), settings.rpc_timeout_seconds)
+        chain = EvmChain(rpc, contract, settings.rpc_timeout_seconds)
         stack.callback(chain.close)
         operator_key = EvmKeyFile(settings.operator_key_file).load()
         keyring, clock = FileKeyring(settings.data / "keys" / "logs"), SystemClock()
