@@ -171,7 +171,7 @@ class _Mark:
             mark = json.loads(self._path.read_text())
             offset = int(mark["offset"])
             fits = mark == self._mark(source, offset)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             fits = False
         source.seek(offset if fits else 0)
         if fits:
