@@ -58,9 +58,16 @@ class Client:
         answer = self._request(
             "POST", f"{self._log}/events", content=lines, headers={"Content-Type": "application/x-ndjson"}
         )
-        body = answer.json()
-        accepted = sum(1 for event in body["events"] if event["status"] == "accepted")
-        return PushSummary(accepted, len(body["events"]) - accepted, tuple(body["receipts"]))
+        try:
+            body = answer.json()
+            statuses = [event["status"] for event in body["events"]]
+            receipts = tuple(map(str, body["receipts"]))
+        except (ValueError, KeyError, TypeError):
+            raise InputError(
+                f"what answers at {self._http.base_url} is no ledger", advice="Is the URL right?"
+            ) from None
+        accepted = statuses.count("accepted")
+        return PushSummary(accepted, len(statuses) - accepted, receipts)
 
     def proof(self, position: Position, show: str | None) -> bytes:
         """The proof document of an event. Raises as `push_lines` does."""
