@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
 
 from ledger.canonical import Object
 from ledger.catalogue import all_types, check_event
-from ledger.entry import Event, Phase, parse_event
+from ledger.entry import Event, Phase, event_time, parse_event
 from ledger.errors import MalformedInput
-from ledger.scenario import DEFAULT_EVENTS, FAULTS, scenario
+from ledger.scenario import DEFAULT_EVENTS, FAULTS, WHOLE, scenario
 
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 END = START + 365 * 86_400_000
@@ -63,6 +64,75 @@ def test_every_type_and_every_phase_occurs(events: list[Event]) -> None:
     for kind in ("access", "permission-snapshot"):
         assert {event.phase for event, _ in of(events, kind)} == set(Phase)
     assert {data["choice"] for _, data in of(events, "consent")} >= {"granted", "watch-only", "withdrawn"}
+
+
+def test_every_type_comes_within_two_sessions() -> None:
+    half = [parse_event(value) for value in scenario(1, 500, START, END)]
+    assert {event.type for event in half} == {t.name for t in all_types()}
+
+
+def test_every_answer_follows_its_prompt_and_some_leave_without_one(events: list[Event]) -> None:
+    shown = {d["prompt_id"]: (e, d) for e, d in of(events, "consent-prompt") if d["state"] == "shown"}
+    answers = [(e, d) for e, d in of(events, "consent") if d["choice"] != "withdrawn"]
+    assert len(answers) == len(shown)
+    for answer, data in answers:
+        prompt, asked = shown[data["prompt_id"]]
+        assert prompt.time < answer.time
+        assert asked["pii_principal_id"] == data["pii_principal_id"]
+        assert data["choice"] in asked["choices"]
+    assert any(data["state"] == "left" for _, data in of(events, "consent-prompt"))
+
+
+def test_papers_stand_before_the_stream_and_name_its_countries(events: list[Event]) -> None:
+    live = {}
+    for event, data in of(events, "declaration"):
+        live[event.subject] = event_time(data["planned_start"])
+        assert data["recipient_countries"] == data["declared_path"][-1:]
+    hops = {e.subject for e, d in of(events, "hop") if event_time(d["started"]) < live[e.subject]}
+    assert not hops
+    for kind in ("route", "country-assessment", "sign-off", "deidentification", "encryption", "model-export"):
+        assert all(event.time < live[event.subject] for event, _ in of(events, kind)), kind
+
+
+def test_a_short_session_alone_is_filed_as_one(events: list[Event]) -> None:
+    spans = {e.subject: (d["planned_start"], d["planned_end"]) for e, d in of(events, "declaration")}
+    routes = of(events, "route")
+    assert len({data["route"] for _, data in routes}) == 5
+    for event, data in routes:
+        since, until = map(event_time, spans[event.subject])
+        assert data["route"] != "short-term-filing" or until - since <= 86_400_000
+        assert ("exemption_ground" in data) == (data["route"] == "exemption")
+
+
+def test_segments_are_numbered_without_gaps_and_chained(events: list[Event]) -> None:
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for _, data in of(events, "segment"):
+        streams.setdefault(data["stream_id"], []).append(data)
+    for segments in streams.values():
+        assert [data["number"] for data in segments] == list(range(len(segments)))
+        assert all(b["previous_sha256"] == a["sha256"] for a, b in pairwise(segments))
+
+
+def test_a_request_is_answered_after_what_it_asked_for_was_done(events: list[Event]) -> None:
+    done = {data["request_id"]: event.time for event, data in of(events, "deletion")}
+    requests = of(events, "rights-request")
+    assert {data["request_id"] for _, data in requests} == set(done)
+    for event, data in requests:
+        assert (event.time < done[data["request_id"]]) == (data["status"] == "forwarded")
+
+
+def test_the_uses_reported_are_declared(events: list[Event]) -> None:
+    declared = {event.subject: set(data["purposes"]) for event, data in of(events, "declaration")}
+    for event, data in of(events, "use-report"):
+        assert set(data["purposes"]) <= declared[event.subject]
+
+
+def test_a_small_session_has_neither_papers_nor_prompts() -> None:
+    kinds = {str(value["type"]) for value in scenario(1, WHOLE - 1, START, END)}
+    assert kinds == {
+        f"transfer-ledger.{kind}.v1"
+        for kind in ("impact-assessment", "consent", "hop", "access", "permission-snapshot", "storage")
+    }
 
 
 def test_sessions_are_spread_over_the_year(events: list[Event]) -> None:

@@ -1,17 +1,8 @@
-"""A year of cross-border live commerce, made up: events to try the ledger with, the same for the same arguments.
-
-A platform in China streams shopping shows to viewers abroad. Each live session is one transfer, and its events come in
-the order of its phases: impact assessment, consents and a permission snapshot before; hops through CDN countries,
-accesses and a snapshot in transit; replays stored abroad, snapshots and accesses after. Six sessions in eight have one
-fault each, which an auditor should find (`FAULTS`). Nobody in it exists: viewers are pseudonyms, addresses are from the
-ranges for documentation (RFC 5737), the account numbers from vendors' examples.
-"""
+"""One live session: who consents, the way of the stream, what is stored abroad, and who reads it."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -20,69 +11,26 @@ from ledger import catalogue
 from ledger.canonical import Object
 from ledger.catalogue import EventType
 from ledger.entry import Phase
-from ledger.errors import MalformedInput
+from ledger.scenario.papers import Papers
+from ledger.scenario.world import (
+    ABROAD_ACCOUNT,
+    CIPHERS,
+    CITIES,
+    FAULTS,
+    HOME_ACCOUNT,
+    LANGUAGES,
+    NOTICE,
+    OUTSIDE_ACCOUNT,
+    STAFF,
+    UNDECLARED,
+    VIEWERS,
+    WHOLE,
+)
 from ledger.types import format_time, to_base64url
-
-DEFAULT_EVENTS = 3000
-
-FAULTS = (
-    "tls-1.1",  # a hop below the floor of TLS 1.2
-    "undeclared-country",  # a hop through a country that nobody declared
-    None,
-    "watch-only-exported",  # interaction data of a viewer who chose to watch only
-    "public-bucket",  # a snapshot in which anybody may read the replay
-    None,
-    "outside-account",  # an access by an account that no grant names
-    "missing-snapshot",  # nothing says who may read the replay abroad
-)
-"""What is wrong with session n: `FAULTS[n % 8]`."""
-
-_HOME_ACCOUNT = "111122223333"
-_ABROAD_ACCOUNT = "444455556666"
-_OUTSIDE_ACCOUNT = "999988887777"
-
-_CITIES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    # city, country, countries on the way, region of the replays
-    ("tokyo", "JP", ("HK",), "ap-northeast-1"),
-    ("singapore", "SG", ("HK",), "ap-southeast-1"),
-    ("berlin", "DE", ("SG", "NL"), "eu-central-1"),
-    ("seoul", "KR", ("HK", "JP"), "ap-northeast-2"),
-    ("los-angeles", "US", ("JP",), "us-west-2"),
-    ("paris", "FR", ("SG", "DE"), "eu-west-3"),
-    ("bangkok", "TH", ("HK", "SG"), "ap-southeast-7"),
-    ("sydney", "AU", ("SG",), "ap-southeast-2"),
-    ("dubai", "AE", ("SG", "IN"), "me-central-1"),
-)
-_LANGUAGES = {"JP": "ja", "DE": "de", "KR": "ko", "FR": "fr", "TH": "th", "AE": "ar"}
-_UNDECLARED = "PA"
-_CIPHERS = {
-    "1.3": "TLS_AES_128_GCM_SHA256",
-    "1.2": "ECDHE-RSA-AES128-GCM-SHA256",
-    "1.1": "ECDHE-RSA-AES128-SHA",
-}
-_STAFF = ("replay-editor", "support-desk", "recommender", "order-sync", "backup")
-_VIEWERS = 4000
-
-
-def scenario(seed: int, events: int, start: int, end: int) -> Iterator[Object]:
-    """Exactly `events` CloudEvents objects between `start` and `end` (Unix milliseconds), in time order.
-
-    Each is valid under the catalogue. The same arguments give the same events with the same ids, so that pushing them
-    twice is pushing them once. One session is held in memory at a time.
-    """
-    if events < 1 or end <= start:
-        raise MalformedInput("an empty scenario", expected="at least one event, and a start before the end")
-    run = hashlib.sha256(f"{seed}/{events}/{start}/{end}".encode()).hexdigest()[:10]
-    sessions = min(max(events // 250, 1), 365)
-    for number in range(sessions):
-        share = (number + 1) * events // sessions - number * events // sessions
-        opens, closes = (start + (end - start) * n // sessions for n in (number, number + 1))
-        session = _Session(run, seed, number, opens, closes)
-        yield from session.play(share)
 
 
 @dataclass
-class _Session:
+class Session:
     """One live session with all that belongs to it, within `opens` to `closes`.
 
     A tenth of that span is before the stream, a fiftieth the stream, and the rest the time after it.
@@ -97,7 +45,7 @@ class _Session:
 
     def __post_init__(self) -> None:
         self.random = Random(f"{self.seed}/{self.number}")  # noqa: S311  # must repeat; hides nothing
-        self.city, self.country, self.way, self.region = _CITIES[self.number % len(_CITIES)]
+        self.city, self.country, self.way, self.region = CITIES[self.number % len(CITIES)]
         self.fault = FAULTS[self.number % len(FAULTS)]
         span = self.closes - self.opens
         self.live, self.over = self.opens + span // 10, self.opens + span // 10 + span // 50
@@ -107,11 +55,28 @@ class _Session:
         self.subject = f"live-{day}-{self.city}{suffix}"
         self.bucket = f"arn:aws:s3:::acme-replays-{self.city}"
         self.ingest = f"arn:aws:s3:::acme-ingest-{self.city}"
+        self.whole = False
+        self.papers = Papers(
+            self.run,
+            self.number,
+            self.subject,
+            self.country,
+            self.way,
+            self.opens,
+            self.live,
+            self.over,
+            self.closes,
+        )
 
     def play(self, count: int) -> list[Object]:
+        self.whole = count >= WHOLE
+        if self.whole:
+            self.papers_before()
         self.before(count // 6)
         self.in_transit(count // 8)
         self.stored()
+        if self.whole:
+            self.papers_after()
         while len(self.events) < count:
             self.access()
         self.events.sort(key=lambda event: event[:2])
@@ -120,60 +85,77 @@ class _Session:
     # --- before ----------------------------------------------------------------------------------------------------
 
     def before(self, consents: int) -> None:
-        self.add(self.opens, catalogue.IMPACT_ASSESSMENT, Phase.BEFORE, "/acme-live/dpo", self.assessment())
+        assessment = self.papers.impact_assessment(2000 + self.random.randrange(8000))
+        self.add(self.opens, catalogue.IMPACT_ASSESSMENT, Phase.BEFORE, "/acme-live/dpo", assessment)
         self.snapshot(self.opens + 1, Phase.BEFORE, self.ingest)
         for _ in range(consents):
             choice = self.random.choices(("granted", "watch-only", "refused"), (78, 16, 6))[0]
-            viewer = self.random.randrange(_VIEWERS)
-            at = self.between(self.opens + 2, self.live)
+            viewer = self.random.randrange(VIEWERS)
+            at = self.between(self.opens + 2 if not self.whole else self.paper_time(12), self.live)
             self.consent(at, viewer, choice)
+            if self.whole and self.random.random() < 0.05:
+                self.prompt(self.between(at, self.live), self.random.randrange(VIEWERS), "left")
             if choice == "granted" and self.random.random() < 0.04:
                 self.consent(self.between(at, self.live), viewer, "withdrawn")
 
-    def assessment(self) -> Object:
-        return {
-            "assessment_id": f"pia-{self.run}-{self.number:03d}",
-            "version": "1",
-            "transfers": [self.subject],
-            "assessor": "privacy-office",
-            "approver": "dpo",
-            "approved": format_time(self.opens),
-            "purposes": ["live-commerce", "customer-service"],
-            "necessity": "Viewers abroad order goods during the stream; names and addresses stay with the order.",
-            "data_categories": ["account", "interaction", "order"],
-            "sensitive": False,
-            "persons": 2000 + self.random.randrange(8000),
-            "recipients": [f"acme-{self.country.lower()}"],
-            "recipient_countries": [*self.way, self.country],
-            "countries": [{"country": self.country, "rating": "adequate-with-measures"}],
-            "risks": [
-                {
-                    "risk": "replays read by other than the recipient's staff",
-                    "likelihood": "medium",
-                    "impact": "medium",
-                    "measures": ["private buckets", "monthly snapshot of permissions"],
-                }
-            ],
-            "measures": ["TLS 1.2 or later on every hop", "pseudonymous viewer ids"],
-            "residual_risk": "low",
-            "conclusion": "approved-with-conditions",
-            "retain_until": format_time(self.opens + 3 * 366 * 86_400_000),
+    def paper_time(self, twentieth: int) -> int:
+        """A time in the span before the stream."""
+        return self.opens + (self.live - self.opens) * twentieth // 20
+
+    def papers_before(self) -> None:
+        papers, office = self.papers, "/acme-live/dpo"
+        first: list[tuple[EventType, str, Object]] = [
+            (catalogue.DECLARATION, office, papers.declaration()),
+            (catalogue.COUNTRY_ASSESSMENT, office, papers.country_assessment()),
+            (catalogue.ROUTE, office, papers.route()),
+            (catalogue.SIGN_OFF, office, papers.sign_off()),
+            (catalogue.PLUGIN_AUTHORISATION, "/acme-live/plugins", papers.plugin()),
+            (catalogue.DEIDENTIFICATION, "/acme-live/export", papers.deidentification()),
+            (catalogue.ENCRYPTION, "/acme-live/export", papers.encryption()),
+        ]
+        if self.number % 2 == 0:
+            first.append((catalogue.MODEL_EXPORT, "/acme-live/export", papers.model_export()))
+        for place, (type_, source, data) in enumerate(first):
+            self.add(self.paper_time(place), type_, Phase.BEFORE, source, data)
+        for _ in range(3):
+            person = self.pseudonym(self.random.randrange(VIEWERS))
+            at = self.between(self.paper_time(18), self.live)
+            data = papers.plugin(person)
+            self.add(at, catalogue.PLUGIN_AUTHORISATION, Phase.BEFORE, "/plug-one/consent", data)
+
+    def prompt(self, at: int, viewer: int, state: str) -> str:
+        """Ask a viewer; answers the prompt's id."""
+        prompt = self.opaque("prompt")
+        data: Object = {
+            "prompt_id": prompt,
+            "session_id": self.subject,
+            "pii_principal_id": self.pseudonym(viewer),
+            "state": state,
+            "choices": ["granted", "watch-only", "refused"],
+            "trigger": "stream-start",
+            "separate": True,
+            "privacy_notice": NOTICE,
+            "language": LANGUAGES.get(self.country, "en"),
+            "purposes": ["live-commerce"],
+            "pii_information": ["account", "interaction", "order"],
+            "recipient_third_parties": [{"name": f"Acme {self.country}", "country": self.country}],
         }
+        self.add(at, catalogue.CONSENT_PROMPT, Phase.BEFORE, "/acme-live/app/consent", data)
+        return prompt
 
     def consent(self, at: int, viewer: int, choice: str) -> None:
+        prompt = "settings" if choice == "withdrawn" else "start-of-stream"
+        if self.whole and choice != "withdrawn":
+            prompt = self.prompt(at - self.random.randrange(1, 20_000), viewer, "shown")
         data: Object = {
             "record_id": self.opaque("consent"),
             "pii_principal_id": self.pseudonym(viewer),
             "choice": choice,
             "session_id": self.subject,
-            "prompt_id": "start-of-stream",
+            "prompt_id": prompt,
             "separate": True,
-            "privacy_notice": {
-                "version": "2026-01",
-                "hash": hashlib.sha256(b"privacy notice 2026-01").hexdigest(),
-                "prominent": True,
-            },
-            "language": _LANGUAGES.get(self.country, "en"),
+            "privacy_notice": NOTICE,
+            "language": LANGUAGES.get(self.country, "en"),
             "purposes": ["live-commerce"],
             "lawful_basis": "consent",
             "pii_information": ["account"] if choice == "watch-only" else ["account", "interaction", "order"],
@@ -194,7 +176,7 @@ class _Session:
         for segment in range(max(hops // (len(declared) - 1), 1)):
             path = list(declared)
             if segment == faulty and self.fault == "undeclared-country":
-                path.insert(-1, _UNDECLARED)
+                path.insert(-1, UNDECLARED)
             at = self.between(self.live, self.over - len(path))
             weak = self.fault == "tls-1.1" and segment == faulty
             for n, (here, there) in enumerate(pairwise(path)):
@@ -203,10 +185,45 @@ class _Session:
             self.export_watch_only()
         if self.fault != "missing-snapshot":
             self.snapshot(self.between(self.live, self.over), Phase.TRANSIT, f"cdn:channel/{self.subject}")
+        if self.whole:
+            self.segments(hops // 4)
+
+    def segments(self, count: int) -> None:
+        previous: Object = {}
+        for number in range(count):
+            at = self.live + (self.over - self.live) * number // count
+            # Of a guest in the picture; the stream itself is its presenter's.
+            face: Object = {"category": "face", "confidence": 97, "persons": 1, "masked": True}
+            data: Object = {
+                "stream_id": f"{self.subject}/main",
+                "session_id": self.subject,
+                "kind": "audio-video",
+                "number": number,
+                "sha256": self.random.randbytes(32).hex(),
+                **previous,
+                "started": format_time(at),
+                "duration_ms": (self.over - self.live) // count,
+                "bytes": self.random.randrange(200_000, 60_000_000),
+                "codec": "av1+opus",
+                "detected_categories": [
+                    {"category": "stream"},
+                    *([face] if self.random.random() < 0.2 else []),
+                ],
+                "detector": "scan 1.4",
+                "source_system": "acme.encoder",
+                "completeness": "complete",
+            }
+            previous = {"previous_sha256": data["sha256"]}
+            self.add(at, catalogue.SEGMENT, Phase.TRANSIT, "/acme-live/encoder", data)
+        if self.number % 2 == 0:
+            at = self.between(self.live, self.over)
+            for when, resolved in ((at, False), (self.between(at, self.over), True)):
+                data = self.papers.incident(at, resolved=resolved)
+                self.add(when, catalogue.INCIDENT, Phase.TRANSIT, "/cdn-one/edge", data)
 
     def export_watch_only(self) -> None:
         """A viewer chooses to watch only, and what they typed goes abroad all the same."""
-        viewer = _VIEWERS + self.number
+        viewer = VIEWERS + self.number
         self.consent(self.live - 1, viewer, "watch-only")
         extra: Object = {"pii_principal_id": self.pseudonym(viewer), "data_categories": ["interaction"]}
         self.hop(self.between(self.live, self.over), 0, "CN", self.country, "1.3", extra)
@@ -224,7 +241,7 @@ class _Session:
             "to": {"party": "cdn-one", "node": self.node(there), "country": there},
             "protocol": self.random.choice(("rtmps", "https", "webrtc")),
             "tls_version": tls,
-            "cipher": _CIPHERS[tls],
+            "cipher": CIPHERS[tls],
             "bytes": self.random.randrange(200_000, 60_000_000),
             "started": format_time(at),
             "ended": format_time(at + self.random.randrange(2000, 10_000)),
@@ -269,17 +286,41 @@ class _Session:
         if self.fault == "outside-account":
             self.access(outside=True)
 
+    def papers_after(self) -> None:
+        papers, after = self.papers, self.closes - self.over
+        recipient, office = f"/{papers.recipient}/reports", "/acme-live/dpo"
+        at = [self.over + after * twentieth // 20 for twentieth in range(20)]
+        viewer = self.pseudonym(self.random.randrange(VIEWERS))
+        papers_then: list[tuple[int, EventType, str, Object]] = [
+            (at[6], catalogue.RIGHTS_REQUEST, office, papers.rights_request(viewer, at[6], None)),
+            (at[8], catalogue.DELETION, recipient, papers.deletion(viewer, at[8])),
+            (at[9], catalogue.RIGHTS_REQUEST, office, papers.rights_request(viewer, at[6], at[9])),
+            (at[10], catalogue.USE_REPORT, recipient, papers.use_report(self.over, at[10])),
+            (at[15], catalogue.REVIEW, office, papers.review(at[15])),
+            (at[19], catalogue.USE_REPORT, recipient, papers.use_report(at[10], at[19])),
+        ]
+        if self.number % 2:
+            papers_then += [(at[4], catalogue.ONWARD_TRANSFER, recipient, papers.onward_transfer())]
+        else:
+            other = self.pseudonym(self.random.randrange(VIEWERS))
+            papers_then += [
+                (at[5], catalogue.COMPLAINT, office, papers.complaint(other, at[5], None)),
+                (at[7], catalogue.COMPLAINT, office, papers.complaint(other, at[5], at[7])),
+            ]
+        for when, type_, source, data in papers_then:
+            self.add(when, type_, Phase.STORAGE, source, data)
+
     def snapshot(self, at: int, phase: Phase, resource: str, *, public: bool = False) -> None:
-        reader = f"arn:aws:iam::{_ABROAD_ACCOUNT}:role/replay-editor"
+        reader = f"arn:aws:iam::{ABROAD_ACCOUNT}:role/replay-editor"
         data: Object = {
             "resource": resource,
             "collector": "acme-collector",
             "api_call": "s3:GetBucketPolicy",
             "region": self.region,
             "country": "CN" if phase is Phase.BEFORE else self.country,
-            "owner": _HOME_ACCOUNT,
+            "owner": HOME_ACCOUNT,
             "public": public,
-            "external_principals": [f"arn:aws:iam::{_ABROAD_ACCOUNT}:root"],
+            "external_principals": [f"arn:aws:iam::{ABROAD_ACCOUNT}:root"],
             "grants": [
                 {
                     "principal": "*" if public else reader,
@@ -300,10 +341,10 @@ class _Session:
     def access(self, *, outside: bool = False) -> None:
         """One access: mostly of what is stored abroad, and a few before and during the stream."""
         phase = self.random.choices((Phase.BEFORE, Phase.TRANSIT, Phase.STORAGE), (5, 15, 80))[0]
-        account, refused = _ABROAD_ACCOUNT, self.random.random() < 0.04
-        role = f"role/{self.random.choice(_STAFF)}"
+        account, refused = ABROAD_ACCOUNT, self.random.random() < 0.04
+        role = f"role/{self.random.choice(STAFF)}"
         if outside:
-            phase, account, refused, role = Phase.STORAGE, _OUTSIDE_ACCOUNT, False, "user/analyst"
+            phase, account, refused, role = Phase.STORAGE, OUTSIDE_ACCOUNT, False, "user/analyst"
         since, until = {
             Phase.BEFORE: (self.opens + 2, self.live),
             Phase.TRANSIT: (self.live, self.over),
@@ -321,7 +362,7 @@ class _Session:
             "source_address": f"{'203.0.113' if outside else '198.51.100'}.{self.random.randrange(1, 255)}",
             "country": self.country,
             "tls_version": tls,
-            "cipher": _CIPHERS[tls],
+            "cipher": CIPHERS[tls],
             "bytes": 0 if refused else self.random.randrange(500, 5_000_000),
             "region": self.region,
             "user_agent": "aws-sdk-java/2.29.0",
