@@ -165,7 +165,6 @@ def test_a_body_that_is_not_what_its_type_says_is_422(caller: Caller, body: str,
 
 DEEP = 20_000
 BAD_JSON = {
-    "nothing": b"",
     "not json": b"{,}",
     "cut off": json.dumps(access(1)).encode()[:-3],
     "two values": b"{} {}",
@@ -191,9 +190,12 @@ BAD_JSON = {
 @pytest.mark.parametrize("media", [ONE, LINES, EITHER])
 @pytest.mark.parametrize("name", BAD_JSON)
 def test_bad_json_is_400_in_every_media_type(caller: Caller, name: str, media: str) -> None:
-    if (name, media) == ("nothing", LINES):
-        pytest.skip("no lines are no events, which is another refusal")
     assert_problem(caller.post("/events", BAD_JSON[name], media), 400, "malformed-input")
+
+
+def test_nothing_at_all_is_400_where_one_value_is_expected(caller: Caller) -> None:
+    for media in (ONE, BATCH, EITHER):
+        assert_problem(caller.post("/events", b"", media), 400, "malformed-input")
 
 
 def test_bad_json_names_its_line_and_quotes_nothing_personal(caller: Caller) -> None:
