@@ -22,6 +22,7 @@ LAYERS = [
     {
         "ledger.ports",
         "ledger.projections",
+        "ledger.permissions",
         "ledger.rules",
         "ledger.collect",
         "ledger.scenario",
@@ -46,6 +47,7 @@ LAYERS = [
 PURE = {name for layer in LAYERS[:5] for name in layer} | {
     "ledger.ports",
     "ledger.projections",
+    "ledger.permissions",
     "ledger.rules",
 }
 """Bytes and values in, bytes and values out: no clock, no chance, no files, no network, no process."""
@@ -73,7 +75,7 @@ OWNED = {
     "sqlmodel": "ledger.adapters.sql",
     "sqlalchemy": "ledger.adapters.sql",
     "alembic": "ledger.adapters.sql",
-    "psycopg": "ledger.adapters.sql",
+    "psycopg": "ledger.adapters",
     "web3": "ledger.adapters.evm",
     "eth_account": "ledger.adapters.evm",
     "eth_abi": "ledger.adapters.evm",
