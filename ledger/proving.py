@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ledger.anchor import Anchor
 from ledger.disclosure import parse_disclosure
+from ledger.entry import parse_entry
 from ledger.errors import NotFound, Pending
 from ledger.merkle import BatchTree, log_inclusion
 from ledger.note import VerifierKey
@@ -20,7 +21,8 @@ def prove(store: Store, log: Log, position: Position, show: Collection[str] | No
     """The proof of one event.
 
     Args:
-        show: names of the members of `data` to disclose; None for all that have not been erased.
+        show: names of the members of `data` to disclose; None for all that have not been erased. Members that are
+            visible anyway may be named, too.
 
     Raises:
         NotFound: no such event, or a name in `show` that it has no disclosure for.
@@ -68,9 +70,12 @@ def _shown(committed: Committed, show: Collection[str] | None) -> list[str]:
     if show is None:
         return list(committed.disclosures)
     by_name = {parse_disclosure(text).name: text for text in committed.disclosures}
-    if missing := sorted(set(show) - by_name.keys()):
+    missing = set(show) - by_name.keys()
+    if missing and (missing := missing - parse_entry(committed.entry).visible.keys()):
         raise NotFound(
-            f"event {committed.position} has no disclosure of that name", got=", ".join(missing)[:200]
+            f"event {committed.position} has no disclosure of that name",
+            expected=f"some of {', '.join(sorted(by_name))}"[:500],
+            got=", ".join(sorted(missing))[:200],
         )
     return [text for name, text in by_name.items() if name in set(show)]
 

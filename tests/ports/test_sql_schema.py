@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from support.stores import ORIGIN, append_some, open_and_close, register
 
 from ledger.adapters.sql import migrate, open_store
 from ledger.adapters.sql.engine import Database
-from ledger.adapters.sql.migrate import _config, head
+from ledger.adapters.sql.migrate import HEAD, MIGRATIONS, _config
 from ledger.adapters.sql.rows import METADATA
 from ledger.entry import Phase
 from ledger.errors import MalformedInput, StoreUnavailable
@@ -77,7 +78,7 @@ def test_of_processes_that_start_at_once_one_migrates(empty_url: str) -> None:
 def test_a_database_of_a_newer_version_is_left_alone(empty_url: str) -> None:
     migrate(empty_url)
     _run(empty_url, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StoreUnavailable, match=f"expected {head()}, got 9999. Run the newer version"):
+    with pytest.raises(StoreUnavailable, match=f"expected {HEAD}, got 9999. Run the newer version"):
         open_store(empty_url)
 
 
@@ -187,3 +188,7 @@ def test_sqlite_lists_events_by_an_index(
     assert plan in plans[0]
     assert not [step for step in plans if "SCAN" in step or "TEMP B-TREE" in step]
     store.close()
+
+
+def test_the_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select, text
 
 from ledger.adapters.sql.engine import PATIENCE, Database
 from ledger.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is imported where it is needed: a database that is at `HEAD` needs none, and loading it takes a while.
+
+HEAD = "0001"
+"""The newest revision among the migrations, which this version of the ledger works on."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -43,40 +48,39 @@ def migrate(url: str, patience: float = PATIENCE) -> None:
 def upgrade(database: Database) -> None:
     """As `migrate`. Writes nothing if there is nothing to do."""
     with database.reading() as connection:
-        if revision(connection) == head():
+        if revision(connection) == HEAD:
             return
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     with _ONE_AT_A_TIME, database.writing() as connection:
         if database.dialect == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         current = revision(connection)
-        if current is not None and current not in {script.revision for script in _scripts().walk_revisions()}:
+        config = _config()
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if current is not None and current not in known:
             raise StoreUnavailable(
                 "the database has a schema that this version does not know",
-                expected=head(),
+                expected=HEAD,
                 got=current,
                 advice="Run the newer version of the ledger that wrote it.",
             )
-        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def head() -> str | None:
-    """The newest revision that this version knows."""
-    return _scripts().get_current_head()
-
-
 def revision(connection: Connection) -> str | None:
     """The revision that the database is at; None for an empty database."""
-    heads = MigrationContext.configure(connection).get_current_heads()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    heads = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
     return ", ".join(heads) if heads else None
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

@@ -26,7 +26,7 @@ from ledger.adapters.sql import codec, reading
 from ledger.adapters.sql.columns import AnyQuery, AnyRow
 from ledger.adapters.sql.engine import Database
 from ledger.adapters.sql.faults import DamagedStore
-from ledger.adapters.sql.migrate import head, revision
+from ledger.adapters.sql.migrate import HEAD, revision
 from ledger.adapters.sql.rows import (
     DIGESTED,
     METADATA,
@@ -97,8 +97,8 @@ def _structures(database: Database) -> Iterator[str]:
 
 def _schema(database: Database) -> Iterator[str]:
     with database.reading() as connection:
-        if (current := revision(connection)) != head():
-            yield f"the schema is at revision {current}, not {head()}"
+        if (current := revision(connection)) != HEAD:
+            yield f"the schema is at revision {current}, not {HEAD}"
             return
         differences = compare_metadata(MigrationContext.configure(connection), METADATA)
     for difference in differences:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from ledger.adapters.sql import codec, reading, selfcheck
+from ledger.adapters.sql import codec, reading
 from ledger.adapters.sql.columns import MAX_BIG, AnyQuery, AnyRow, clip
 from ledger.adapters.sql.engine import PATIENCE, Database
 from ledger.adapters.sql.migrate import upgrade
@@ -187,6 +187,8 @@ class SqlStore(Views):
         return self._read(query.order_by(_checkpoint.size), codec.checkpoint)
 
     def self_check(self) -> Iterator[str]:
+        from ledger.adapters.sql import selfcheck  # loads Alembic, which nothing else needs
+
         return selfcheck.problems(self._database)
 
     def close(self) -> None:
