@@ -18,10 +18,9 @@ GET: dict[str, Any] = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": 
 
 
 def of(*statements: dict[str, Any], owner: Owner = OWNER) -> Reach:
-    listed = [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{BUCKET}/*", **s} for s in statements
-    ]
-    return reach(policy_grants({"Statement": listed}, source="bucket policy"), owner)  # type: ignore[dict-item]
+    """The reach of a policy; a statement has what these leave out of `GET`."""
+    listed: Any = [{name: v for name, v in {**GET, **s}.items() if v is not None} for s in statements]
+    return reach(policy_grants({"Statement": listed}, source="bucket policy"), owner)
 
 
 def everybody(condition: Any = None, **more: Any) -> dict[str, Any]:
