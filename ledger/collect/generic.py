@@ -284,6 +284,8 @@ def _csv_record(raw: bytes, header: Header) -> Object:
         lines = re.findall(r"[^\n]*\n|[^\n]+", raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise MalformedInput("not UTF-8") from None
+    if not header.names:
+        raise MalformedInput("a record under a header that cannot be read")
     row = next(csv.reader(lines, delimiter=header.separator))
     if len(set(header.names)) != len(header.names):
         raise MalformedInput("the header names a column twice")

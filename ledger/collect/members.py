@@ -98,7 +98,7 @@ def clf_time(text: str) -> str:
 
 def unix_time(text: str) -> str:
     """RFC 3339 of a Unix time in seconds with up to nine decimals, as a log writes it: `1782907203.123`."""
-    match = re.fullmatch(r"([0-9]{1,11})(\.[0-9]{1,9})?[0-9]*", text)
+    match = re.fullmatch(r"([0-9]{1,11})(?:(\.[0-9]{1,9})[0-9]*)?", text)
     if match is None:
         raise MalformedInput("not a time", expected="seconds since 1970")
     return (

@@ -86,7 +86,7 @@ def _place(name: str, table: object) -> Place:
     if not isinstance(table, dict) or not {"country"} <= set(table) <= {"country", "party"}:
         raise MalformedInput(f"the place of {name} is not whole", expected=expected)
     country, party = table["country"], table.get("party")
-    if country not in COUNTRIES or not isinstance(party, str | None):
+    if not isinstance(country, str) or country not in COUNTRIES or not isinstance(party, str | None):
         raise MalformedInput(f"the place of {name} is none", expected=expected, got=repr(country))
     return Place(country, None if party is None else parse_party_id(party))
 
