@@ -16,7 +16,8 @@ For one access:
    denial might have decided otherwise. Of both kinds, the grants are named.
 4. Else `NOT_PERMITTED`, if the snapshots had to show it; `UNKNOWN` if the principal belongs to the owner's cloud
    account, or to one that is not known, and no snapshot tells what the principal itself may do.
-5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed.
+5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed. An access that
+   names no resource is held against what its principal may do anywhere.
 
 What it cannot know is named in `Judgement.caveats`: who stood behind an assumed role, whether a condition held, what
 the principal's own account allows. It knows nothing at all of service control and session policies, of object ACLs, and
@@ -62,6 +63,7 @@ class Caveat(StrEnum):
     WHOLE_ACCOUNT = "the grant is to the whole account, whose own policies decide further"
     OWN_POLICIES = "what the principal's own policies allow is not in the ledger"
     UNSTATED = "a permission of the principal is named without what it allows"
+    RESOURCE = "which resource was reached is not told"
     UNDISCLOSED = "the access or the snapshot is not disclosed"
 
 
@@ -187,10 +189,13 @@ class Reconciliation:
         snapshots = [*about, *own]
         positions = tuple(sorted(s.position for s in snapshots))
         action, resource = access.action, access.resource
-        if action is None or resource is None or not names:
+        if action is None or not names:
             return Judgement(access, Verdict.UNKNOWN, (), positions, (Caveat.UNDISCLOSED,))
         if not snapshots:
-            return Judgement(access, Verdict.NO_SNAPSHOT)
+            verdict, caveats = (
+                (Verdict.UNKNOWN, (Caveat.RESOURCE,)) if resource is None else (Verdict.NO_SNAPSHOT, ())
+            )
+            return Judgement(access, verdict, (), (), caveats)
         listed = [g for s in about for g in s.grants or ()]
         # A grant without a resource is for that of its snapshot, which is not this one.
         listed += [g for s in own for g in s.grants or () if g.resource is not None]
@@ -198,11 +203,13 @@ class Reconciliation:
         speaking = [g for g in mine if BLOCK in g.conditions or forms.reaches(g, action, resource)]
         denials = [g for g in speaking if g.effect is Effect.DENY]
         allowances = forms.in_order(g for g in speaking if g.effect is Effect.ALLOW)
-        if certain := forms.in_order(g for g in denials if not _caveats(g)):
+        if certain := forms.in_order(g for g in denials if not _caveats(g, resource)):
             return Judgement(access, Verdict.NOT_PERMITTED, certain, positions, _who(names))
         if allowances:
             return _permitted(access, allowances, denials, positions, names)
         caveats = _who(names)
+        if resource is None and not own:
+            caveats += (Caveat.RESOURCE,)
         if any(s.grants is None for s in snapshots):
             caveats += (Caveat.UNDISCLOSED,)
         if any(not g.actions for g in mine):
@@ -250,9 +257,9 @@ def _permitted(
     positions: tuple[Position, ...],
     names: frozenset[str],
 ) -> Judgement:
-    certain = tuple(g for g in allowances if not _caveats(g))
+    certain = tuple(g for g in allowances if not _caveats(g, access.resource))
     deciding = certain or allowances
-    doubts = set() if certain else {caveat for g in deciding for caveat in _caveats(g)}
+    doubts = set() if certain else {c for g in deciding for c in _caveats(g, access.resource)}
     # Block Public Access touches nobody but the public.
     only_public = all(g.kind in _PUBLIC for g in deciding)
     if any(only_public or BLOCK not in g.conditions for g in denials):
@@ -264,9 +271,12 @@ def _permitted(
     return Judgement(access, verdict, deciding, positions, tuple(sorted(caveats)))
 
 
-def _caveats(grant: Grant) -> set[Caveat]:
-    """Why a grant that speaks of an access may not apply to it."""
+def _caveats(grant: Grant, resource: str | None) -> set[Caveat]:
+    """Why a grant that speaks of an access to this resource may not apply to it."""
     found = set()
+    everywhere = grant.resource in {None, EVERYBODY} and not grant.excluded(forms.NOT_RESOURCE)
+    if resource is None and not everywhere:
+        found.add(Caveat.RESOURCE)
     # What NotAction and NotResource take out is known; whom NotPrincipal takes out may be named in another way.
     if grant.conditions or grant.excluded(forms.NOT_PRINCIPAL):
         found.add(Caveat.CONDITION)

@@ -1,0 +1,362 @@
+"""Accesses held against the snapshots in force, and grants against their use."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.shared_data import shared_file
+
+from ledger.collect import CloudTrail, Collected, collect
+from ledger.collect.policies import policy_grants
+from ledger.entry import Phase, event_time
+from ledger.errors import MalformedInput
+from ledger.permissions import GrantUse, Judgement, Owner, Reconciliation, Snapshot, Verdict, reconcile
+from ledger.permissions.grants import Effect, Grant, Kind, make_grant
+from ledger.permissions.reconciliation import Caveat
+from ledger.records import AccessRecord, SnapshotRecord
+from ledger.types import Position
+
+ME, OTHER = "111122223333", "444455556666"
+OWNER = Owner(frozenset({ME}))
+BUCKET = "arn:aws:s3:::replays"
+USER, OUTSIDER = f"arn:aws:iam::{ME}:user/b", f"arn:aws:iam::{OTHER}:user/x"
+ACCOUNT = make_grant(f"arn:aws:iam::{OTHER}:root", ["s3:Get*"], f"{BUCKET}/*", kind=Kind.ACCOUNT)
+
+
+def access(time: int = 10, **changes: Any) -> AccessRecord:
+    members: dict[str, Any] = {
+        "position": Position(100 + time),
+        "phase": Phase.STORAGE,
+        "time": time,
+        "subject": "live",
+        "principal": OUTSIDER,
+        "action": "s3:GetObject",
+        "resource": f"{BUCKET}/2026/1.ts",
+        "outcome": "allowed",
+    }
+    rest = ("country", "source_address", "tls_version", "bytes", "source_system", "completeness")
+    return AccessRecord(**{**dict.fromkeys(rest), **members, **changes})
+
+
+def snapshot(*grants: Grant, time: int = 0, resource: str = BUCKET) -> Snapshot:
+    return Snapshot(Position(time), time, resource, grants)
+
+
+def judge(of: AccessRecord, *snapshots: Snapshot, owner: Owner = OWNER) -> Judgement:
+    (found,) = [r for r in reconcile(snapshots, [of], owner) if isinstance(r, Judgement)]
+    return found
+
+
+# --- One access
+
+
+def test_an_access_is_permitted_by_the_grant_that_speaks_of_it() -> None:
+    other = make_grant(OUTSIDER, ["s3:PutObject"], f"{BUCKET}/*", kind=Kind.USER)
+    found = judge(access(), snapshot(ACCOUNT, other))
+    assert (found.verdict, found.grants, found.positions) == (Verdict.PERMITTED, (ACCOUNT,), (0,))
+    assert found.caveats == (Caveat.WHOLE_ACCOUNT,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "s3:PutObject"},
+        {"resource": f"{BUCKET}"},
+        {"principal": "arn:aws:iam::777788889999:user/x"},
+        {"principal": "anonymous"},
+    ],
+    ids=str,
+)
+def test_an_outsider_s_access_that_no_grant_speaks_of_is_not_permitted(changes: dict[str, Any]) -> None:
+    found = judge(access(**changes), snapshot(ACCOUNT))
+    assert found.verdict is Verdict.NOT_PERMITTED
+    assert found.is_unexplained
+    assert not judge(access(**changes, outcome="refused"), snapshot(ACCOUNT)).is_unexplained
+
+
+def test_without_a_snapshot_nothing_is_said() -> None:
+    assert judge(access()).verdict is Verdict.NO_SNAPSHOT
+    assert judge(access(), snapshot(ACCOUNT, resource="arn:aws:s3:::other")).verdict is Verdict.NO_SNAPSHOT
+    assert judge(access(), snapshot(ACCOUNT, time=11)).verdict is Verdict.NO_SNAPSHOT
+    assert judge(access(), snapshot(ACCOUNT, resource="arn:aws:s3:::repl")).verdict is Verdict.NO_SNAPSHOT
+
+
+def test_the_snapshot_in_force_is_the_newest_before_the_access() -> None:
+    history = [snapshot(), snapshot(ACCOUNT, time=5), snapshot(time=10)]
+    times = {t: judge(access(t), *history).verdict for t in (4, 5, 9, 10)}
+    assert times == {
+        4: Verdict.NOT_PERMITTED,
+        5: Verdict.PERMITTED,
+        9: Verdict.PERMITTED,
+        10: Verdict.NOT_PERMITTED,
+    }
+
+
+@pytest.mark.parametrize("missing", ["principal", "action"])
+def test_what_is_not_disclosed_cannot_be_judged(missing: str) -> None:
+    found = judge(access(**{missing: None}), snapshot(ACCOUNT))
+    assert (found.verdict, found.caveats) == (Verdict.UNKNOWN, (Caveat.UNDISCLOSED,))
+
+
+def test_an_access_that_names_no_resource_is_held_against_what_its_principal_may_do() -> None:
+    calls = access(principal=USER, action="ec2:DescribeInstances", resource=None)
+    everywhere = make_grant(USER, ["ec2:Describe*"], "*", kind=Kind.USER)
+    somewhere = make_grant(USER, ["ec2:Describe*"], "arn:aws:ec2:*:*:instance/i-1", kind=Kind.USER)
+    assert judge(calls, snapshot(everywhere, resource=USER)).verdict is Verdict.PERMITTED
+    found = judge(calls, snapshot(somewhere, resource=USER))
+    assert (found.verdict, found.caveats) == (Verdict.CONDITIONAL, (Caveat.RESOURCE,))
+    assert judge(calls, snapshot(resource=USER)).verdict is Verdict.NOT_PERMITTED
+    assert judge(calls, snapshot()).caveats == (Caveat.RESOURCE,)
+
+
+def test_grants_that_are_not_disclosed_clear_and_accuse_nobody() -> None:
+    found = judge(access(), Snapshot(Position(0), 0, BUCKET, None))
+    assert (found.verdict, found.caveats) == (Verdict.UNKNOWN, (Caveat.UNDISCLOSED,))
+
+
+def test_what_the_owner_s_own_users_may_do_stands_elsewhere() -> None:
+    found = judge(access(principal=USER), snapshot(ACCOUNT))
+    assert (found.verdict, found.caveats) == (Verdict.UNKNOWN, (Caveat.OWN_POLICIES,))
+    assert judge(access(), snapshot(), owner=Owner()).verdict is Verdict.UNKNOWN
+
+
+def test_the_snapshot_of_the_principal_tells_it() -> None:
+    held = make_grant(USER, ["s3:*"], "arn:aws:s3:::*", kind=Kind.USER)
+    own = snapshot(held, resource=USER)
+    assert judge(access(principal=USER), snapshot(), own).grants == (held,)
+    other = make_grant(USER, ["ec2:*"], "*", kind=Kind.USER)
+    found = judge(access(principal=USER), snapshot(), snapshot(other, resource=USER))
+    assert found.verdict is Verdict.NOT_PERMITTED
+
+
+def test_a_grant_for_the_principal_s_own_resource_is_for_no_other() -> None:
+    own = snapshot(make_grant(USER, ["*"], kind=Kind.USER), resource=USER)
+    assert judge(access(principal=USER), own).verdict is Verdict.NOT_PERMITTED
+
+
+def test_a_session_is_known_by_its_role_whatever_the_role_s_path() -> None:
+    role = f"arn:aws:iam::{ME}:role/team/media/Reader"
+    session = f"arn:aws:sts::{ME}:assumed-role/Reader/ann"
+    held = make_grant(role, ["s3:GetObject"], "*", kind=Kind.ROLE)
+    found = judge(access(principal=session), snapshot(held, resource=role))
+    assert (found.verdict, found.caveats) == (Verdict.PERMITTED, (Caveat.ROLE_ASSUMED,))
+    assert judge(access(principal=session), snapshot(held)).verdict is Verdict.PERMITTED
+    foreign = f"arn:aws:sts::{OTHER}:assumed-role/Reader/ann"
+    assert judge(access(principal=foreign), snapshot(held)).verdict is Verdict.NOT_PERMITTED
+
+
+@pytest.mark.parametrize(
+    ("grant", "caveat"),
+    [
+        (make_grant("*", ["s3:*"], condition={"Bool": {"aws:SecureTransport": "true"}}), Caveat.CONDITION),
+        (make_grant(OUTSIDER, ["s3:*"], f"{BUCKET}/${{aws:username}}/*"), Caveat.VARIABLE),
+        (make_grant("*", ["s3:*"], condition={"NotPrincipal": [USER]}, kind=Kind.PUBLIC), Caveat.CONDITION),
+    ],
+    ids=["condition", "variable", "not-principal"],
+)
+def test_what_hangs_on_the_request_is_permitted_conditionally(grant: Grant, caveat: Caveat) -> None:
+    found = judge(access(), snapshot(grant))
+    assert (found.verdict, found.grants) == (Verdict.CONDITIONAL, (grant,))
+    assert caveat in found.caveats
+
+
+def test_a_certain_grant_comes_before_a_conditional_one() -> None:
+    maybe = make_grant("*", ["s3:*"], condition={"Bool": {"aws:SecureTransport": "true"}})
+    found = judge(access(), snapshot(maybe, ACCOUNT))
+    assert (found.verdict, found.grants) == (Verdict.PERMITTED, (ACCOUNT,))
+
+
+def test_what_is_taken_out_is_not_permitted() -> None:
+    power = make_grant("*", ["*"], condition={"NotAction": ["s3:GET*"]}, kind=Kind.PUBLIC)
+    assert judge(access(), snapshot(power)).verdict is Verdict.NOT_PERMITTED
+    assert judge(access(action="s3:PutObject"), snapshot(power)).verdict is Verdict.PERMITTED
+
+
+def test_a_denial_overrides_and_a_conditional_one_leaves_a_doubt() -> None:
+    denial = make_grant("*", ["s3:GetObject"], f"{BUCKET}/*", effect=Effect.DENY, kind=Kind.PUBLIC)
+    found = judge(access(), snapshot(ACCOUNT, denial))
+    assert (found.verdict, found.grants) == (Verdict.NOT_PERMITTED, (denial,))
+    maybe = make_grant(
+        "*", ["s3:*"], effect=Effect.DENY, condition={"Bool": {"aws:SecureTransport": "false"}}
+    )
+    found = judge(access(), snapshot(ACCOUNT, maybe))
+    assert (found.verdict, Caveat.DENIAL in found.caveats) == (Verdict.CONDITIONAL, True)
+
+
+def test_block_public_access_puts_only_the_public_in_doubt() -> None:
+    public = make_grant("*", ["s3:GetObject"], kind=Kind.PUBLIC, source="bucket policy")
+    block = make_grant(
+        "*", ["*"], effect=Effect.DENY, condition={"PublicAccessBlock": "RestrictPublicBuckets"}
+    )
+    assert judge(access(), snapshot(public, block)).verdict is Verdict.CONDITIONAL
+    assert judge(access(), snapshot(ACCOUNT, block)).verdict is Verdict.PERMITTED
+
+
+def test_a_permission_without_actions_leaves_a_doubt() -> None:
+    found = judge(access(), snapshot(make_grant(OUTSIDER, [], kind=Kind.USER)))
+    assert (found.verdict, found.caveats) == (Verdict.UNKNOWN, (Caveat.UNSTATED,))
+
+
+def test_whoever_shows_no_credentials_is_no_authenticated_user() -> None:
+    anyone = make_grant("AuthenticatedUsers", ["s3:ListBucket"], kind=Kind.AUTHENTICATED)
+    listing = {"action": "s3:ListBucket", "resource": BUCKET}
+    assert judge(access(**listing), snapshot(anyone)).verdict is Verdict.PERMITTED
+    nobody = access(**listing, principal="anonymous")
+    assert judge(nobody, snapshot(anyone)).verdict is Verdict.NOT_PERMITTED
+
+
+def test_a_folder_s_list_is_not_its_files_list() -> None:
+    folder = snapshot(make_grant("ann", ["read"], "/srv/replays"), resource="/srv/replays")
+    read = access(principal="ann", action="read", resource="/srv/replays/1.ts")
+    assert judge(read, folder).verdict is Verdict.NO_SNAPSHOT
+
+
+# --- Use
+
+
+def uses(snapshots: list[Snapshot], accesses: list[AccessRecord]) -> list[GrantUse]:
+    return [r for r in reconcile(snapshots, accesses, OWNER) if isinstance(r, GrantUse)]
+
+
+def test_a_grant_that_nobody_used_is_told() -> None:
+    never = make_grant(USER, ["s3:PutObject"], kind=Kind.USER)
+    found = uses([snapshot(ACCOUNT, never)], [access(3), access(7), access(8, outcome="refused")])
+    assert {u.grant: (u.uses, u.last_used, u.until) for u in found} == {
+        ACCOUNT: (2, 7, None),
+        never: (0, None, None),
+    }
+
+
+def test_a_grant_that_stands_in_the_next_snapshot_goes_on() -> None:
+    history = [snapshot(ACCOUNT, time=1), snapshot(ACCOUNT, time=5), snapshot(time=9)]
+    (found,) = uses(history, [access(2), access(6), access(9)])
+    assert found == GrantUse(ACCOUNT, BUCKET, since=1, until=9, uses=2, last_used=6)
+
+
+def test_denials_and_what_others_carry_have_no_use_of_their_own() -> None:
+    denial = make_grant("*", ["s3:*"], effect=Effect.DENY)
+    group = make_grant(f"arn:aws:iam::{ME}:group/g", ["s3:*"], kind=Kind.GROUP)
+    policy = make_grant(f"arn:aws:iam::{ME}:policy/p", ["s3:*"], kind=Kind.POLICY)
+    assert uses([snapshot(denial, group, policy)], []) == []
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "accesses"),
+    [
+        ([snapshot(time=5), snapshot(time=4)], []),
+        ([], [access(5), access(4)]),
+    ],
+    ids=["snapshots", "accesses"],
+)
+def test_a_stream_out_of_order_is_refused(snapshots: list[Snapshot], accesses: list[AccessRecord]) -> None:
+    with pytest.raises(ValueError, match="order of time"):
+        list(reconcile(snapshots, accesses))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=30))
+def test_every_access_is_judged_once_and_every_grant_accounted_for(script: list[tuple[bool, int]]) -> None:
+    snapshots = [
+        snapshot(*([ACCOUNT] if n % 2 else []), time=t) for n, (s, t) in enumerate(sorted(script)) if s
+    ]
+    snapshots.sort(key=lambda s: s.time)
+    accesses = [access(t) for s, t in sorted(script) if not s]
+    found = list(reconcile(snapshots, accesses, OWNER))
+    judgements = [r for r in found if isinstance(r, Judgement)]
+    assert [j.access for j in judgements] == accesses
+    counted = sum(u.uses for u in found if isinstance(u, GrantUse))
+    assert counted == sum(j.verdict is Verdict.PERMITTED for j in judgements)
+
+
+def test_memory_holds_one_snapshot_for_each_resource() -> None:
+    state = Reconciliation(OWNER)
+    for time in range(1000):
+        state.snapshot(snapshot(ACCOUNT, make_grant(f"user-{time}", ["s3:*"]), time=time))
+        state.access(access(time))
+    assert len(state._in_force) == 1
+    assert len(state._in_force[BUCKET].uses) == 2
+
+
+# --- Records
+
+
+def test_a_snapshot_comes_from_its_record() -> None:
+    record = SnapshotRecord(
+        Position(7),
+        Phase.STORAGE,
+        5,
+        "live",
+        BUCKET,
+        public=False,
+        external_principals=(),
+        grants='[{"actions":["s3:*"],"principal":"a"}]',
+        source_system="aws.s3",
+    )
+    assert Snapshot.of(record) == Snapshot(Position(7), 5, BUCKET, (make_grant("a", ["s3:*"]),))
+
+
+def test_a_record_without_resource_is_none_and_grants_out_of_form_are_refused() -> None:
+    members: dict[str, Any] = {
+        "position": Position(7),
+        "phase": Phase.STORAGE,
+        "time": 5,
+        "subject": "live",
+        "public": None,
+        "external_principals": (),
+        "source_system": None,
+    }
+    assert Snapshot.of(SnapshotRecord(**members, resource=None, grants="[]")) is None
+    undisclosed = Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants=None))
+    assert undisclosed is not None
+    assert undisclosed.grants is None
+    with pytest.raises(MalformedInput):
+        Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants="{}"))
+
+
+# --- The exercise
+
+
+def test_the_attacker_s_window_is_seen_in_the_real_log() -> None:
+    """An outside account could read the bucket between two changes of its policy, and nobody is seen to."""
+    bucket = "stratus-red-team-bdbp-lhfzvgcamn"
+    folder = shared_file("cloudtrail", "stratus-attack")
+    snapshots = []
+    for path in sorted(folder.glob("*.json")):
+        for record in json.loads(path.read_bytes())["Records"]:
+            parameters: dict[str, Any] = record["requestParameters"] or {}
+            policy = parameters.get("bucketPolicy")
+            if record["eventName"].endswith("BucketPolicy") and parameters.get("bucketName") == bucket:
+                grants = tuple(policy_grants(policy, source="bucket policy")) if policy else ()
+                time = event_time(record["eventTime"])
+                snapshots.append(Snapshot(Position(0), time, f"arn:aws:s3:::{bucket}", grants))
+    numbers = itertools.count()
+    accesses = [
+        AccessRecord(
+            position=Position(next(numbers)),
+            phase=Phase.STORAGE,
+            time=event_time(str(o.event["time"])),
+            subject="exercise",
+            **{
+                name: data.get(name)
+                for name in AccessRecord.__slots__
+                if name not in {"position", "phase", "time", "subject"}
+            },
+        )
+        for o in collect(CloudTrail(), [folder])
+        if isinstance(o, Collected) and isinstance(data := o.event["data"], dict)
+    ]
+    assert len(accesses) == 2900
+    snapshots.sort(key=lambda s: s.time)
+    accesses.sort(key=lambda a: a.time)
+    found = list(reconcile(snapshots, accesses, Owner(frozenset({"123837392027"}))))
+    verdicts = Counter(r.verdict for r in found if isinstance(r, Judgement))
+    window = [u for u in found if isinstance(u, GrantUse)]
+    assert verdicts.total() == 2900
+    assert verdicts[Verdict.NOT_PERMITTED] == verdicts[Verdict.PERMITTED] == 0
+    assert {(u.grant.principal, u.uses) for u in window} == {("arn:aws:iam::193672423079:root", 0)}
+    assert {(u.until or 0) - u.since for u in window} == {343_000}
