@@ -191,11 +191,10 @@ class Reconciliation:
         action, resource = access.action, access.resource
         if action is None or not names:
             return Judgement(access, Verdict.UNKNOWN, (), positions, (Caveat.UNDISCLOSED,))
+        if not snapshots and resource is None:
+            return Judgement(access, Verdict.UNKNOWN, caveats=(Caveat.RESOURCE,))
         if not snapshots:
-            verdict, caveats = (
-                (Verdict.UNKNOWN, (Caveat.RESOURCE,)) if resource is None else (Verdict.NO_SNAPSHOT, ())
-            )
-            return Judgement(access, verdict, (), (), caveats)
+            return Judgement(access, Verdict.NO_SNAPSHOT)
         listed = [g for s in about for g in s.grants or ()]
         # A grant without a resource is for that of its snapshot, which is not this one.
         listed += [g for s in own for g in s.grants or () if g.resource is not None]
