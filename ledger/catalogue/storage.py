@@ -21,6 +21,7 @@ from ledger.catalogue.base import (
     EventType,
     Pseudonym,
     Sha256,
+    SmallCount,
     Source,
     System,
     Text,
@@ -74,7 +75,7 @@ class Access(Data):
     """Kind of system that logged it."""
     completeness: Completeness | None = None
     """What that system promises about its log; absent for `unknown`."""
-    class_uid: Annotated[Count | None, Source("OCSF class_uid")] = None
+    class_uid: Annotated[SmallCount | None, Source("OCSF class_uid")] = None
     """Event class, such as 6003 (API Activity)."""
     raw_sha256: Sha256 | None = None
     """Of the raw record; how it was taken is the collector's to say."""

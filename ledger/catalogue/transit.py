@@ -44,7 +44,7 @@ class Endpoint(Data):
 class Hop(Data):
     """One leg of a transfer's path, as one observer saw it."""
 
-    sequence: Count
+    sequence: SmallCount
     """Place in the path, from 0."""
     from_: Annotated[Endpoint, Field(alias="from")]
     """Where the leg begins."""

@@ -353,9 +353,10 @@ def test_the_schema_that_an_event_names_is_its_own() -> None:
         "Wang Xiaoming",
         "王小明",
         "2001:db8::1",
+        13_800_138_000,
     ],
 )
-def test_a_visible_member_has_no_room_for_a_person(type_: catalogue.EventType, personal: str) -> None:
+def test_a_visible_member_has_no_room_for_a_person(type_: catalogue.EventType, personal: str | int) -> None:
     for name in type_.visible:
         for value in (personal, [personal]):
             assert f"data.{name}" in str(problems(event(type_.kind, **{name: value})))
