@@ -104,7 +104,7 @@ class EvmKeyFile:
         if text is None:
             raise NotFound(
                 f"there is no key file {self._path}",
-                advice="Restore it from its backup, or make one with `load_or_create`.",
+                advice="Restore it from its backup; `transfer-ledger init` makes one for a new ledger.",
             )
         expected = "0x and 64 hexadecimal digits of a secp256k1 private key, one line"
         try:
