@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from ledger import canonical
@@ -87,10 +88,14 @@ class Grant:
     @property
     def conditions(self) -> Object:
         """What is asked for: the condition without what it takes out."""
+        if self.condition is None:
+            return {}
         return {name: value for name, value in self.condition_value.items() if name not in EXCLUSIONS}
 
     def excluded(self, name: str) -> tuple[str, ...]:
         """What `NotAction`, `NotResource` or `NotPrincipal` takes out."""
+        if self.condition is None:
+            return ()
         listed = self.condition_value.get(name)
         return tuple(v for v in listed if isinstance(v, str)) if isinstance(listed, list) else ()
 
@@ -113,9 +118,14 @@ class Grant:
 
     @property
     def condition_value(self) -> Object:
-        """The condition as JSON; empty where there is none."""
-        value = canonical.parse_text(self.condition) if self.condition else {}
-        return value if isinstance(value, dict) else {}
+        """The condition as JSON; empty where there is none. It is shared, so nobody may change it."""
+        return _parse_condition(self.condition) if self.condition else {}
+
+
+@lru_cache(maxsize=4096)
+def _parse_condition(text: str) -> Object:
+    value = canonical.parse_text(text)
+    return value if isinstance(value, dict) else {}
 
 
 def make_grant(
@@ -197,7 +207,7 @@ def to_value(grant: Grant) -> Object:
         "actions": list(grant.actions),
         "resource": grant.resource,
         "effect": grant.effect.value,
-        "condition": grant.condition_value or None,
+        "condition": canonical.parse_text(grant.condition) if grant.condition else None,
         "source": grant.source,
     }
     return {name: member for name, member in value.items() if member is not None}
@@ -279,13 +289,13 @@ def reaches(grant: Grant, action: str, resource: str | None) -> bool:
 
     A resource of None is the snapshot's own, without saying which part of it.
     """
-    if not any(patterns.matches(pattern, action, fold=True) for pattern in grant.actions):
-        return False
-    if any(patterns.matches(pattern, action, fold=True) for pattern in _certain(grant, NOT_ACTION)):
-        return False
-    if grant.resource in {None, EVERYBODY} or resource is None:
-        return not _taken_out(grant, resource)
-    return patterns.matches(str(grant.resource), resource) and not _taken_out(grant, resource)
+    everywhere = resource is None or grant.resource is None or grant.resource == EVERYBODY
+    return (
+        (everywhere or patterns.matches(str(grant.resource), str(resource)))
+        and any(patterns.matches(pattern, action, fold=True) for pattern in grant.actions)
+        and not any(patterns.matches(pattern, action, fold=True) for pattern in _certain(grant, NOT_ACTION))
+        and not _taken_out(grant, resource)
+    )
 
 
 def _taken_out(grant: Grant, resource: str | None) -> bool:

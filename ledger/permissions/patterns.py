@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _ANY = "*"
 _ONE = "?"
@@ -22,7 +23,7 @@ _LITERALS = {"${*}": "\ue000", "${?}": "\ue001", "${$}": "$"}
 _ESCAPE = re.compile(r"\$\{[*?$]\}")
 _RUN = re.compile(r"[*?]{2,}")
 _VARIABLE = re.compile(r"\$\{[^*?$][^}]*\}")
-_PLAIN = str.maketrans({_ANY: "\ue000", _ONE: "\ue001"})
+_LITERALLY = str.maketrans({_ANY: "\ue000", _ONE: "\ue001"})
 """Stand-ins from the private use area for characters that are meant literally."""
 
 
@@ -33,8 +34,24 @@ def covers(wide: str, narrow: str, *, fold: bool = False) -> bool:
 
 def matches(pattern: str, name: str, *, fold: bool = False) -> bool:
     """Whether `pattern` may match the thing of that name."""
-    plain = name.translate(_PLAIN)
-    return _fits(_normal(_VARIABLE.sub(_ANY, pattern), fold), plain.casefold() if fold else plain)
+    prefix, whole = _compiled(pattern, fold)
+    plain = _plain(name, fold)
+    return plain.startswith(prefix) and _fits(whole, plain)
+
+
+# Many accesses are held against few grants, and each access against many of them.
+@lru_cache(maxsize=65_536)
+def _compiled(pattern: str, fold: bool) -> tuple[str, str]:
+    """The text before the first wildcard, and all of it."""
+    whole = _normal(_VARIABLE.sub(_ANY, pattern), fold)
+    return re.split(r"[*?]", whole, maxsplit=1)[0], whole
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str, fold: bool) -> str:
+    """A name without wildcards."""
+    plain = name.translate(_LITERALLY)
+    return plain.casefold() if fold else plain
 
 
 def literal(name: str) -> str:
@@ -42,6 +59,7 @@ def literal(name: str) -> str:
     return re.sub(r"[*?$]", lambda found: f"${{{found[0]}}}", name)
 
 
+@lru_cache(maxsize=65_536)
 def has_variable(pattern: str) -> bool:
     """Whether the pattern depends on the request, as `arn:aws:s3:::home/${aws:username}/*` does."""
     return _VARIABLE.search(pattern) is not None

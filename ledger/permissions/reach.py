@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from ledger.canonical import Object, Value
 from ledger.permissions import patterns
@@ -126,10 +127,17 @@ _ARN_ACCOUNT = re.compile(
 )
 
 
+@lru_cache(maxsize=65_536)
+def account_in(arn: str) -> str | None:
+    """The account in an ARN of AWS or Alibaba Cloud; None for other texts."""
+    found = _ARN_ACCOUNT.fullmatch(arn)
+    return found and (found[1] or found[2])
+
+
 def account_of(grant: Grant) -> str | None:
     """The account that the principal belongs to, if its name tells."""
-    if found := _ARN_ACCOUNT.fullmatch(grant.principal):
-        return found[1] or found[2]
+    if named := account_in(grant.principal):
+        return named
     named_by_account = grant.kind in {Kind.ACCOUNT, Kind.CANONICAL_USER, Kind.UNKNOWN}
     return grant.principal if named_by_account else None
 
@@ -207,8 +215,7 @@ def _narrows(key: str, operator: str, values: list[Value], owner: Owner) -> _To 
 def _owner_named(key: str, text: str) -> str | None:
     """The account or organisation that a value names; for other keys the value itself."""
     if key in _ARNS:
-        found = _ARN_ACCOUNT.fullmatch(text)
-        return found and (found[1] or found[2])
+        return account_in(text)
     return text.partition("/")[0] if key == "aws:principalorgpaths" else text
 
 

@@ -38,7 +38,7 @@ from ledger import canonical
 from ledger.permissions import grants as forms
 from ledger.permissions import patterns
 from ledger.permissions.grants import EVERYBODY, Effect, Grant, Kind, parse_grants
-from ledger.permissions.reach import BLOCK, Owner, account_of
+from ledger.permissions.reach import BLOCK, Owner, account_in, account_of
 from ledger.records import AccessRecord, SnapshotRecord
 from ledger.types import Position
 
@@ -220,7 +220,7 @@ class Reconciliation:
 
     def _has_policies_of_its_own(self, names: frozenset[str]) -> bool:
         """Whether a principal could reach the resource by its own policies alone: in the owner's cloud account."""
-        accounts = {account for name in names if (account := _account(name))}
+        accounts = {account for name in names if (account := account_in(name))}
         return bool(accounts) and (not self.owner.accounts or not accounts.isdisjoint(self.owner.accounts))
 
 
@@ -304,7 +304,7 @@ def _is_meant(grant: Grant, names: frozenset[str]) -> bool:
         return True
     if grant.kind == Kind.ACCOUNT:
         account = account_of(grant)
-        return account is not None and any(_account(name) == account for name in names)
+        return account is not None and any(account_in(name) == account for name in names)
     return grant.kind == Kind.ROLE and any(_is_role(name, grant.principal) for name in names)
 
 
@@ -330,10 +330,6 @@ def _names(principal: str | None) -> frozenset[str]:
     session = _ASSUMED.fullmatch(principal)
     role = {f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}"} if session else set()
     return frozenset({principal, *role})
-
-
-def _account(name: str) -> str | None:
-    return account_of(Grant(name, ()))
 
 
 def _enclosing(resource: str | None) -> Iterator[str]:
