@@ -31,7 +31,7 @@ from ledger.types import RESERVED_SEGMENTS, Digest
 
 from . import make_examples, spec_verifier
 from .make_examples import BLOCK, ORIGIN, ROOT, SPEC, VECTORS, ExampleLog
-from .spec_verifier import Key, Refused, verify_package, verify_proof, verify_receipt
+from .spec_verifier import Key, Refused, SaysNothing, verify_package, verify_proof, verify_receipt
 
 FILES = make_examples.build()
 TEXT = SPEC.read_text()
@@ -231,6 +231,14 @@ def header(data: bytes) -> Change:
     return put("batch", "header", value=base64.b64encode(data).decode())
 
 
+def first_leaf(batch_no: int, first: int) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        header(HEADER[:32] + batch_no.to_bytes(8) + first.to_bytes(8) + HEADER[48:])(document)
+        put("log", "index", value=batch_no)(document)
+
+    return change
+
+
 CHANGES: dict[str, tuple[str | None, Change]] = {
     "nothing": (None, lambda document: None),
     "nothing that is authenticated": (None, put("unauthenticated", value={"position": 7})),
@@ -245,6 +253,13 @@ CHANGES: dict[str, tuple[str | None, Change]] = {
     "a header without leaves": ("form", header(HEADER[:48] + bytes(4) + HEADER[52:])),
     "a batch number that JSON cannot hold": ("form", header(HEADER[:32] + b"\x00\x20" + HEADER[34:])),
     "a close that JSON cannot hold": ("form", header(HEADER[:52] + b"\x00\x20" + HEADER[54:])),
+    "a close after the year 9999": (
+        "form",
+        header(HEADER[:52] + (253402300800).to_bytes(8) + HEADER[60:]),
+    ),
+    "a close in the last second": ("log", header(HEADER[:52] + (253402300799).to_bytes(8) + HEADER[60:])),
+    "an unauthenticated number that JSON cannot hold": ("form", put("unauthenticated", value={"n": 2**53})),
+    "unauthenticated numbers": (None, put("unauthenticated", value={"n": [1.5, -1, 1e21, 2**53 - 1]})),
     "loose base64": ("form", put("batch", "header", value=PROOF["batch"]["header"].rstrip("="))),
     "a note without its last newline": ("form", put("checkpoint", value=NOTE[:-1])),
     "a short salt": ("form", put("disclosures", value=[spelled('["short","a",1]')])),
@@ -267,6 +282,9 @@ CHANGES: dict[str, tuple[str | None, Change]] = {
     "a receipt for a checkpoint": ("form", put("checkpoint", value=FILES["receipt-0.txt"].decode())),
     "a header of another log": ("header", header(bytes(32) + HEADER[32:])),
     "another batch number": ("header", put("log", "index", value=1)),
+    "a first batch that does not begin the log": ("header", first_leaf(0, 1)),
+    "a second batch that begins the log": ("header", first_leaf(1, 0)),
+    "a second batch that may follow": ("log", first_leaf(1, 1)),
     "a negative index of the log": ("header", put("log", "index", value=-1)),
     "a later close": ("log", header(HEADER[:52] + bytes(8) + HEADER[60:])),
     "one leaf more": ("log", header(HEADER[:48] + bytes([0, 0, 0, 3]) + HEADER[52:])),
@@ -340,6 +358,19 @@ ENTRY: str = PROOF["entry"]
 ENTRIES = {
     "a name twice": ENTRY.replace('"v":1', '"v":1,"v":1'),
     "version 2": ENTRY.replace('"v":1', '"v":2'),
+    "a space": ENTRY.replace('"v":1', '"v": 1'),
+    "a version with decimals": ENTRY.replace('"v":1', '"v":1.0'),
+    "names in another order": ENTRY.replace(
+        '"_sd_alg":"sha-256","outcome":"allowed"', '"outcome":"allowed","_sd_alg":"sha-256"'
+    ),
+    "a letter spelled otherwise": ENTRY.replace("allowed", "\\u0061llowed"),
+    "a number spelled otherwise": ENTRY.replace('"allowed"', "1e2"),
+    "a minus before nothing": ENTRY.replace('"allowed"', "-0"),
+    "a leap second": ENTRY.replace("12:00:00Z", "12:00:60Z"),
+    "a point without digits": ENTRY.replace("12:00:00Z", "12:00:00.Z"),
+    "an offset of a day": ENTRY.replace("12:00:00Z", "12:00:00+24:00"),
+    "a time before the first year": ENTRY.replace("2026-07-01T12:00:00Z", "0001-01-01T00:00:00+00:01"),
+    "a lower-case z": ENTRY.replace("12:00:00Z", "12:00:00z"),
     "version true": ENTRY.replace('"v":1', '"v":true'),
     "of another log": ENTRY.replace("acme-live", "other-live"),
     "a member more": ENTRY.replace('"v":1', '"v":1,"w":1'),
@@ -374,7 +405,47 @@ def test_both_refuse_an_entry_out_of_form_though_it_was_committed(name: str) -> 
     assert ledgers_verdict(data) == strangers_verdict(data) == "entry"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.5,
+        -1.25,
+        1e21,
+        1.5e300,
+        5e-324,
+        1e-6,
+        1.25e-7,
+        123456.789,
+        1e100,
+        100.5,
+        {"\U0001f600": 1, "\ufb01": "\x7f\b"},
+    ],
+)
+def test_the_stranger_writes_canonical_json(value: Any) -> None:
+    from ledger import canonical
+
+    assert spec_verifier.canonical(value).encode() == canonical.encode(value)
+
+
 # --- Receipts and notes
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize("point", spec_verifier.SMALL_ORDER)
+def test_both_refuse_a_key_of_small_order(point: bytes, sign: int) -> None:
+    assert f"\n{point.hex()}\n" in TEXT
+    public = point[:31] + bytes([point[31] | sign])
+    key_id = Digest.of(ORIGIN.encode() + b"\n\x01" + public)[:4].hex()
+    text = f"{ORIGIN}+{key_id}+{base64.b64encode(bytes([1]) + public).decode()}"
+    with pytest.raises(MalformedInput):
+        VerifierKey.parse(text)
+    with pytest.raises(spec_verifier.OutOfForm, match="small order"):
+        Key(text)
+
+
+def test_white_space_around_a_key_is_not_part_of_it() -> None:
+    text = f"\u2003\x1f{KEY}\u00a0\n"
+    assert Key(text).name == VerifierKey.parse(text).name == ORIGIN
 
 
 @pytest.mark.parametrize(
@@ -443,7 +514,11 @@ def without_line(name: str, number: int, **lines: str) -> Members:
     return signed_again({**files, name: b"".join(kept)}, **lines)
 
 
-FIRST = FILES["evidence-checkpoint"].decode()
+def unended(name: str) -> Members:
+    files = members()
+    return signed_again({**files, name: files[name].removesuffix(b"\n")})
+
+
 PACKAGES: dict[str, tuple[str | None, Callable[[], Members]]] = {
     "as it is": (None, members),
     "an open end": (None, lambda: signed_again(members(), to="2026-07-01T12:01:00.000Z")),
@@ -509,18 +584,27 @@ PACKAGES: dict[str, tuple[str | None, Callable[[], Members]]] = {
         "anchors",
         lambda: edited("anchors.ndjson", '"block_number":100', '"block_number":-1'),
     ),
+    "a contract in other letters": (
+        None,
+        lambda: edited(
+            "anchors.ndjson",
+            "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+            f"0x{'5FbDB2315678afecb367f032d93F642f64180aa3'.lower()}",
+        ),
+    ),
+    "another contract": ("anchors", lambda: edited("anchors.ndjson", "0x5FbDB", "0x6FbDB")),
+    "headers whose last line is not ended": ("log", lambda: unended("headers.ndjson")),
+    "entries whose last line is not ended": ("batches", lambda: unended("entries.ndjson")),
+    "anchors whose last line is not ended": ("anchors", lambda: unended("anchors.ndjson")),
     "two contracts": ("anchors", lambda: edited("anchors.ndjson", '"chain_id":31337', '"chain_id":1')),
 }
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_both_name_the_step_at_which_a_changed_package_fails(name: str) -> None:
-    step, make = PACKAGES[name]
-    data = zipped(make())
+def verdicts_on_package(data: bytes, *, open_end: bool = False) -> tuple[str | None, str | None]:
     ledgers: str | None = None
     try:
         report = evidence.check_package(io.BytesIO(data), VerifierKey.parse(KEY))
-        assert report.open_end == (name == "an open end")
+        assert report.open_end == open_end
     except MalformedInput:
         ledgers = "form"
     except VerificationError as error:
@@ -530,7 +614,101 @@ def test_both_name_the_step_at_which_a_changed_package_fails(name: str) -> None:
         verify_package(data, STRANGERS_KEY)
     except Refused as refused:
         strangers = refused.step
-    assert (ledgers, strangers) == (step, step)
+    return ledgers, strangers
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_both_name_the_step_at_which_a_changed_package_fails(name: str) -> None:
+    step, make = PACKAGES[name]
+    assert verdicts_on_package(zipped(make()), open_end=name == "an open end") == (step, step)
+
+
+class Stream(io.BytesIO):
+    """As a pipe: what is written to it is described behind."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        raise OSError
+
+    seek = tell  # type: ignore[assignment]
+
+
+def streamed() -> bytes:
+    out = Stream()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members().items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def directory_of(data: bytes) -> int:
+    return int.from_bytes(data[-6:-2], "little")
+
+
+def inserted(data: bytes, at: int, more: bytes) -> bytes:
+    """With `more` in front of the central directory or within it, and the end record telling so."""
+    start = directory_of(data) + len(more)
+    return data[:at] + more + data[at:-6] + start.to_bytes(4, "little") + data[-2:]
+
+
+def with_extra(extra: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members().items():
+            info = zipfile.ZipInfo(name)
+            info.extra = extra
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+WHOLE = zipped(members())
+DEFLATED = io.BytesIO()
+with zipfile.ZipFile(DEFLATED, "w", zipfile.ZIP_DEFLATED) as written:
+    for member, content in members().items():
+        with written.open(member, "w", force_zip64=True) as file:
+            file.write(content)
+DIRECTORY = directory_of(WHOLE)
+LAYOUTS: dict[str, tuple[str | None, bytes]] = {
+    "deflated, with large sizes": (None, DEFLATED.getvalue()),
+    "something in front": ("form", b"PK" + WHOLE),
+    "something behind": ("form", WHOLE + b"\0"),
+    "a comment": ("form", WHOLE[:-2] + b"\1\0c"),
+    "something before the directory": ("form", inserted(WHOLE, DIRECTORY, b"more")),
+    "something behind the directory": ("form", WHOLE[:-22] + b"more" + WHOLE[-22:]),
+    "described behind": ("form", streamed()),
+    "another local name": ("form", WHOLE.replace(b"headers.ndjson", b"Headers.ndjson", 1)),
+    "another name in the directory": (
+        "form",
+        WHOLE[:DIRECTORY] + WHOLE[DIRECTORY:].replace(b"headers.ndjson", b"Headers.ndjson", 1),
+    ),
+    "encrypted, it says": ("form", WHOLE[:6] + b"\1" + WHOLE[7:]),
+    "encrypted, the directory says": ("form", WHOLE[: DIRECTORY + 8] + b"\1" + WHOLE[DIRECTORY + 9 :]),
+    "another method": ("form", WHOLE[: DIRECTORY + 10] + b"\x0c" + WHOLE[DIRECTORY + 11 :]),
+    "another CRC in the directory": (
+        "form",
+        WHOLE[: DIRECTORY + 16] + bytes([WHOLE[DIRECTORY + 16] ^ 1]) + WHOLE[DIRECTORY + 17 :],
+    ),
+    "an extra field": ("form", with_extra(b"\x75\x70\0\0")),
+    "another CRC": (
+        "files",
+        WHOLE.replace(WHOLE[14:18], bytes(4), 1).replace(WHOLE[14:18], bytes(4), 1),
+    ),
+    "a changed byte of a member": ("files", WHOLE[:60] + bytes([WHOLE[60] ^ 1]) + WHOLE[61:]),
+    "a changed byte of the manifest": (
+        "form",
+        WHOLE[: DIRECTORY - 9] + bytes([WHOLE[DIRECTORY - 9] ^ 1]) + WHOLE[DIRECTORY - 8 :],
+    ),
+    "cut off": ("form", WHOLE[:-1]),
+    "nothing": ("form", b""),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_both_refuse_a_package_laid_out_otherwise(name: str) -> None:
+    step, data = LAYOUTS[name]
+    assert verdicts_on_package(data) == (step, step)
 
 
 # --- The chain
@@ -575,7 +753,7 @@ def anchored(chain: Any) -> tuple[str, list[dict[str, Any]]]:
 
 
 def plain(chain: Any) -> spec_verifier.Ask:
-    """JSON-RPC as the specification describes it; None where a call reverts."""
+    """JSON-RPC as the specification describes it."""
 
     def ask(method: str, *parameters: Any) -> Any:
         import urllib.request
@@ -583,7 +761,7 @@ def plain(chain: Any) -> spec_verifier.Ask:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
         request = urllib.request.Request(chain.url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response).get("result")
+            return json.load(response)
 
     return ask
 
@@ -591,7 +769,7 @@ def plain(chain: Any) -> spec_verifier.Ask:
 def test_the_contract_answers_as_the_specification_shows(chain: Any, anchored: tuple[str, Any]) -> None:
     calls = json.loads(FILES["chain.json"])["calls"]
     for label, shown in calls.items():
-        answer = plain(chain)("eth_call", {"to": anchored[0], "data": shown["data"]}, "latest")
+        answer = plain(chain)("eth_call", {"to": anchored[0], "data": shown["data"]}, "latest")["result"]
         expected = shown["result"]
         if label.startswith("batchOf"):  # the block's time is the chain's
             answer, expected = answer[:-64], expected[:-64]
@@ -609,6 +787,10 @@ def test_the_stranger_verifies_on_the_chain(chain: Any, anchored: tuple[str, Any
     lines = [json.dumps({"batch_no": n, "anchor": anchor}) + "\n" for n, anchor in enumerate(anchors)]
     package = signed_again({**files, "anchors.ndjson": "".join(lines).encode()})
     assert verify_package(zipped(package), STRANGERS_KEY, ask=ask, contract=contract)["events"] == 2
+
+    for named in (None, chain.chain_id):
+        again = verify_proof(good, STRANGERS_KEY, ask=ask, contract=contract, chain_id=named)
+        assert again[0] == 1
 
     for wrong in (
         PROOF["anchor"],
@@ -636,3 +818,120 @@ def test_the_contract_itself_verifies_an_event(chain: Any, anchored: tuple[str, 
     held = spec_verifier.Header(HEADER)
     assert spec_verifier.verify_event(plain(chain), anchored[0], held, found, 1, path)
     assert not spec_verifier.verify_event(plain(chain), anchored[0], held, found, 0, path)
+
+
+# --- What a node may answer
+
+ANSWERS: dict[str, Any] = json.loads(FILES["chain.json"])
+MADE_UP: dict[str, Any] = PROOF["anchor"]
+LOG_ID = "3b4fad78c1212305283ed9e4a331aadc6752e1269fa86aa43ac3b95fee6d0503"
+
+
+def event_log(**members: Any) -> dict[str, Any]:
+    shown = ANSWERS["BatchAnchored of batch 0"]
+    return {"address": MADE_UP["contract"], "topics": shown["topics"], "data": shown["data"], **members}
+
+
+def receipt(**members: Any) -> dict[str, Any]:
+    return {
+        "status": "0x1",
+        "blockNumber": "0x64",
+        "blockHash": MADE_UP["block_hash"],
+        "logs": [event_log()],
+        **members,
+    }
+
+
+def fake(**answers: Any) -> spec_verifier.Ask:
+    """A node that answers as the example shows, but for these."""
+    shown = {call["data"]: call["result"] for call in ANSWERS["calls"].values()}
+
+    def ask(method: str, *parameters: Any) -> Any:
+        usual = {
+            "eth_chainId": "0x7a69",
+            "eth_getCode": "0x60",
+            "eth_getTransactionReceipt": receipt(),
+            "eth_getBlockByNumber": {"hash": MADE_UP["block_hash"]},
+        }
+        if method == "eth_call":
+            usual[method] = shown[parameters[0]["data"]]
+        answer = {**usual, **answers}[method]
+        return answer if isinstance(answer, dict) and "error" in answer else {"result": answer}
+
+    return ask
+
+
+def reverted(data: object) -> dict[str, Any]:
+    return {"error": {"code": 3, "message": "execution reverted", "data": data}}
+
+
+BATCH = ANSWERS["calls"]["batchOf(logId, 0)"]["result"]
+UNKNOWN = "0x3d199f11" + LOG_ID
+NODES: dict[str, tuple[type[Exception] | None, dict[str, Any]]] = {
+    "as it is": (None, {}),
+    "in upper case": (None, {"eth_chainId": "0x7A69"}),
+    "another chain than the anchor's": (Refused, {"eth_chainId": "0x1"}),
+    "a number that is no quantity": (SaysNothing, {"eth_chainId": 31337}),
+    "no contract": (SaysNothing, {"eth_getCode": "0x"}),
+    "no answer of a contract": (SaysNothing, {"eth_call": "0x"}),
+    "an answer too short": (SaysNothing, {"eth_call": BATCH[:-64]}),
+    "a leaf count of 33 bits": (SaysNothing, {"eth_call": BATCH[:129] + "0" * 46 + "1" + BATCH[176:]}),
+    "another root": (Refused, {"eth_call": "0x" + "1" * 64 + BATCH[66:]}),
+    "no such log": (Refused, {"eth_call": reverted(UNKNOWN)}),
+    "no such log, a level deeper": (Refused, {"eth_call": reverted({"data": UNKNOWN})}),
+    "no such log, as a result": (Refused, {"eth_call": reverted({"result": UNKNOWN})}),
+    "no such batch": (Refused, {"eth_call": reverted("0x3cbf4f57" + "0" * 128)}),
+    "another log that is not there": (SaysNothing, {"eth_call": reverted("0x3d199f11" + "1" * 64)}),
+    "another batch that is not there": (SaysNothing, {"eth_call": reverted("0x3cbf4f57" + "0" * 127 + "1")}),
+    "another reason": (SaysNothing, {"eth_call": reverted("0x08c379a0")}),
+    "no reason": (SaysNothing, {"eth_call": reverted(None)}),
+    "an error": (SaysNothing, {"eth_getTransactionReceipt": {"error": {"code": -32000}}}),
+    "no receipt": (Refused, {"eth_getTransactionReceipt": None}),
+    "no block": (Refused, {"eth_getBlockByNumber": None}),
+    "another block there now": (Refused, {"eth_getBlockByNumber": {"hash": "0x" + "1" * 64}}),
+    "a transaction that failed": (Refused, {"eth_getTransactionReceipt": receipt(status="0x0")}),
+    "a log that was removed": (
+        Refused,
+        {"eth_getTransactionReceipt": receipt(logs=[event_log(removed=True)])},
+    ),
+    "a log of another contract": (
+        Refused,
+        {"eth_getTransactionReceipt": receipt(logs=[event_log(address="0x" + "11" * 20)])},
+    ),
+    "a receipt without its logs": (SaysNothing, {"eth_getTransactionReceipt": receipt(logs=None)}),
+}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_only_an_answer_refutes(name: str) -> None:
+    outcome, answers = NODES[name]
+
+    def verdict() -> None:
+        verify_proof(FILES["proof.json"], STRANGERS_KEY, ask=fake(**answers), contract=MADE_UP["contract"])
+
+    if outcome is None:
+        verdict()
+    else:
+        with pytest.raises(outcome, match="chain:" if outcome is Refused else None):
+            verdict()
+
+
+def test_the_node_is_asked_last() -> None:
+    def ask(method: str, *parameters: Any) -> Any:
+        raise AssertionError(method)
+
+    changed = json.dumps({**PROOF, "entry": PROOF["entry"].replace("allowed", "refused")}).encode()
+    for trusted in ({"key": STRANGERS_KEY}, {"origin": ORIGIN}):
+        with pytest.raises(Refused, match="batch"):
+            verify_proof(changed, ask=ask, contract=MADE_UP["contract"], **trusted)
+    with pytest.raises(Refused, match="chain"):
+        verify_proof(FILES["proof.json"], STRANGERS_KEY, ask=ask, contract="0x" + "11" * 20)
+    with pytest.raises(Refused, match="chain"):
+        verify_proof(FILES["proof.json"], STRANGERS_KEY, ask=ask, contract=MADE_UP["contract"], chain_id=1)
+
+
+def test_a_node_of_another_chain_than_the_one_named_says_nothing() -> None:
+    data, contract = FILES["proof.json"], MADE_UP["contract"]
+    assert verify_proof(data, STRANGERS_KEY, ask=fake(), contract=contract, chain_id=31337)[0] == 1
+    with pytest.raises(SaysNothing, match="another chain"):
+        verify_proof(data, STRANGERS_KEY, ask=fake(eth_chainId="0x1"), contract=contract, chain_id=31337)
