@@ -23,6 +23,8 @@ from ledger.types import MAX_INTEGER, BatchNo, Digest, LogId, Position
 
 _FORMAT = struct.Struct(">32sQQIQ32s")
 HEADER_BYTES = _FORMAT.size
+MAX_CLOSED_AT = 253_402_300_799
+"""The last second of the year 9999, the last that RFC 3339 can write."""
 MAX_LEAVES = 2**20
 """Most leaves that the ledger puts into one batch; the format's own limit is 2^32 − 1."""
 
@@ -63,8 +65,11 @@ class BatchHeader:
         log, batch_no, first_leaf, leaf_count, closed_at, root = _FORMAT.unpack(data)
         if leaf_count == 0:
             raise MalformedInput("a batch header without leaves", expected="leafCount ≥ 1", got=0)
-        if max(batch_no, first_leaf + leaf_count, closed_at) > MAX_INTEGER:
-            raise MalformedInput("a batch header with a number out of range", expected="at most 2^53 − 1")
+        if max(batch_no, first_leaf + leaf_count) > MAX_INTEGER or closed_at > MAX_CLOSED_AT:
+            raise MalformedInput(
+                "a batch header with a number out of range",
+                expected="at most 2^53 − 1, and a year with four digits",
+            )
         return cls(LogId(log), BatchNo(batch_no), Position(first_leaf), leaf_count, closed_at, Digest(root))
 
 

@@ -188,11 +188,17 @@ def open_store_only(settings: Settings) -> Iterator[tuple[Store, Keyring, Clock]
 
 
 @contextmanager
-def open_chain(rpc: str, contract: ContractRef, timeout: float = 10.0) -> Iterator[Chain]:
-    """A verifier's view of a contract through a node of the verifier's choice. Needs no data folder."""
-    from ledger.adapters.evm import EvmChain
+def open_chain(rpc: str, address: str, chain_id: int | None = None, timeout: float = 10.0) -> Iterator[Chain]:
+    """A verifier's view of a contract through a node of the verifier's choice. Needs no data folder.
 
-    chain = EvmChain(rpc, contract, timeout)
+    Args:
+        chain_id: that the node must have; None for whatever it has.
+    """
+    from ledger.adapters.evm import EvmChain, chain_id_of
+
+    if chain_id is None:
+        chain_id = chain_id_of(rpc, timeout)
+    chain = EvmChain(rpc, ContractRef(chain_id, address), timeout)
     try:
         chain.check()
         yield chain

@@ -165,7 +165,9 @@ class IntegrityError(LedgerError):
 class HistoryForked(IntegrityError):
     """The chain holds batches that this store does not (I6): a restored backup, or somebody else's hand."""
 
-    advice_default = "Nothing more is signed. Restore the newest copy of the store, then run `transfer-ledger doctor`."
+    advice_default = (
+        "Nothing more is signed. Restore the newest copy of the store, then run `transfer-ledger doctor`."
+    )
 
 
 class Unavailable(LedgerError):

@@ -29,6 +29,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ledger.errors import MalformedInput, SignatureRefuted
 from ledger.types import Digest, from_base64, to_base64
 
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""Encodings of Ed25519's points of small order, less their sign bit: under such a key a signature fits any text."""
+
 MAX_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
@@ -48,6 +62,10 @@ class VerifierKey:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or len(self.public_key) != 32:
             raise MalformedInput("not a verifier key", expected="a name without spaces or plus, and 32 bytes")
+        if self.public_key[:31] + bytes([self.public_key[31] & 0x7F]) in _SMALL_ORDER:
+            raise MalformedInput(
+                "a verifier key of small order", expected="a key that one signature cannot fit all"
+            )
 
     @property
     def key_id(self) -> bytes:

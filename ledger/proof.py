@@ -23,8 +23,8 @@ so nothing is interpreted before it is authenticated:
 7. `disclosures`  each disclosure opens one digest of the entry
 8. `chain`        the contract, read through the verifier's own node, holds this header, and the anchor is where it says
 
-`check_proof` is steps 2–7; `check_proof_on_chain` is step 3 and 5–7 under step 8, for who trusts a contract rather
-than, or beside, a key.
+`check_proof` is steps 2–7. For who trusts a contract rather than, or beside, a key, `check_content` is what can be said
+before a node is asked (steps 3 and 5–7), and `check_proof_on_chain` the same under step 8.
 """
 
 from __future__ import annotations
@@ -204,10 +204,20 @@ def check_proof(proof: Proof, key: VerifierKey) -> ProvenEvent:
     return _check_event(proof, checkpoint.origin)
 
 
+def check_content(proof: Proof, origin: Origin) -> ProvenEvent:
+    """Steps 3 and 5–7: what can be checked under the header, for who trusts a contract and holds it against that next.
+
+    Raises:
+        VerificationError: `step` names the check that failed.
+    """
+    _check_header(proof, origin)
+    return _check_event(proof, origin)
+
+
 def check_proof_on_chain(
     proof: Proof, origin: Origin, contract: ContractRef, anchored: AnchoredBatch, seen: Anchor | None
 ) -> ProvenEvent:
-    """Steps 3, 5–7 and 8: hold a proof against what the contract answers through the verifier's own node.
+    """Steps 3, 8 and 5–7: hold a proof against what the contract answers through the verifier's own node.
 
     Args:
         origin: the log that the verifier asks about.
@@ -216,12 +226,7 @@ def check_proof_on_chain(
         seen: where that node saw the batch anchored, or None if it has no record of the proof's transaction.
     """
     _check_header(proof, origin)
-    if proof.anchor.contract.chain_id != contract.chain_id or (
-        proof.anchor.contract.address.lower() != contract.address.lower()
-    ):
-        raise AnchorRefuted(
-            "the proof names another contract", step="chain", expected=contract, got=proof.anchor.contract
-        )
+    check_contract(proof, contract)
     check_anchored(proof.header, anchored)
     if seen is None or (seen.tx_hash, seen.block_number, seen.block_hash) != (
         proof.anchor.tx_hash,
@@ -235,6 +240,13 @@ def check_proof_on_chain(
             got=anchor_document(proof.anchor),
         )
     return _check_event(proof, origin)
+
+
+def check_contract(proof: Proof, contract: ContractRef) -> None:
+    """The part of step 8 that needs no node: the proof names the contract that the verifier trusts."""
+    named = proof.anchor.contract
+    if (named.chain_id, named.address.lower()) != (contract.chain_id, contract.address.lower()):
+        raise AnchorRefuted("the proof names another contract", step="chain", expected=contract, got=named)
 
 
 def claimed_checkpoint(proof: Proof) -> Checkpoint:
@@ -253,6 +265,15 @@ def _check_header(proof: Proof, origin: Origin) -> None:
     if proof.header.batch_no != proof.log_index:
         raise InclusionRefuted(
             "a header of another batch", step="header", expected=proof.log_index, got=proof.header.batch_no
+        )
+    # Every batch before it has a leaf or more, and before the first there is none.
+    least, most = proof.header.batch_no, proof.header.first_leaf if proof.header.batch_no else 0
+    if not least <= proof.header.first_leaf <= most:
+        raise InclusionRefuted(
+            "a header whose batches before it cannot hold the leaves before it",
+            step="header",
+            expected=f"firstLeaf ≥ {least}" if least else "firstLeaf 0",
+            got=proof.header.first_leaf,
         )
 
 

@@ -12,9 +12,16 @@ from ledger.errors import NotFound, Pending
 from ledger.merkle import BatchTree, log_inclusion
 from ledger.note import VerifierKey
 from ledger.ports import Chain, Store
-from ledger.proof import Proof, ProvenEvent, check_proof, check_proof_on_chain
+from ledger.proof import (
+    Proof,
+    ProvenEvent,
+    check_content,
+    check_contract,
+    check_proof,
+    check_proof_on_chain,
+)
 from ledger.records import AnchorState, Committed, Log, SealedBatch, StoredCheckpoint
-from ledger.types import Digest, Origin, Position, format_time, log_id
+from ledger.types import Origin, Position, format_time, log_id
 
 
 def prove(store: Store, log: Log, position: Position, show: Collection[str] | None) -> Proof:
@@ -90,6 +97,15 @@ class Verified:
     anchored_at: int | None
 
 
+def verify_offline(proof: Proof, key: VerifierKey | None, origin: Origin) -> ProvenEvent:
+    """What needs no node. It comes first: a node that does not answer must not hide what is refuted without it.
+
+    Raises:
+        VerificationError: `step` names the check that failed.
+    """
+    return check_proof(proof, key) if key else check_content(proof, origin)
+
+
 def verify(proof: Proof, key: VerifierKey | None, origin: Origin, chain: Chain | None) -> Verified:
     """Hold a proof against the verifier's own trust roots: the log's key, the contract, or both.
 
@@ -102,13 +118,14 @@ def verify(proof: Proof, key: VerifierKey | None, origin: Origin, chain: Chain |
         VerificationError: `step` names the check that failed.
         ChainUnavailable: the node does not answer; nothing is said about the proof.
     """
-    event = check_proof(proof, key) if key else None
+    if key is None and chain is None:
+        raise ValueError("a verifier needs a key, a chain, or both")
+    event = verify_offline(proof, key, origin)
     anchored_at = None
     if chain is not None:
+        check_contract(proof, chain.contract)
         anchored = chain.batch_of(log_id(origin), proof.header.batch_no)
-        seen = chain.anchored_in(Digest(proof.anchor.tx_hash), log_id(origin), proof.header.batch_no)
+        seen = chain.anchored_in(proof.anchor.tx_hash, log_id(origin), proof.header.batch_no)
         event = check_proof_on_chain(proof, origin, chain.contract, anchored, seen)
         anchored_at = anchored.anchored_at
-    if event is None:
-        raise ValueError("a verifier needs a key, a chain, or both")
     return Verified(event, by_key=key is not None, by_chain=chain is not None, anchored_at=anchored_at)

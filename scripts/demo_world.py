@@ -23,7 +23,6 @@ from typing import Any
 import httpx
 from demo_show import Command, DemoStopped, Ran, Show
 
-from ledger.anchor import ContractRef
 from ledger.bootstrap import open_chain
 from ledger.note import VerifierKey
 from ledger.ports import Chain
@@ -129,8 +128,7 @@ class World:
     @contextmanager
     def trusted_chain(self) -> Iterator[Chain]:
         """The contract that the auditor trusts, through a node."""
-        contract = ContractRef(self.chain["chain_id"], self.contract())
-        with open_chain(self.chain["rpc"], contract) as opened:
+        with open_chain(self.chain["rpc"], self.contract(), self.chain["chain_id"]) as opened:
             yield opened
 
     # --- what is found out ---------------------------------------------------------------------------------------

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Annotated, NoReturn
+from typing import IO, Annotated
 
 import typer
 
 from ledger import canonical
-from ledger.bootstrap import open_chain, open_store_only
+from ledger.bootstrap import open_store_only
 from ledger.cli.shared import (
     ApiKeyOption,
     ChainIdOption,
@@ -21,7 +21,8 @@ from ledger.cli.shared import (
     RpcOption,
     UrlOption,
     app,
-    complain,
+    emit,
+    err,
     load_settings,
     out,
     plain,
@@ -29,16 +30,16 @@ from ledger.cli.shared import (
     progress_bar,
     read_key,
     require_api_key,
-    trusted_contract,
+    trusted_chain,
     trusted_origin,
 )
 from ledger.client import Client
 from ledger.entry import event_time
-from ledger.errors import MalformedInput, VerificationError
+from ledger.errors import MalformedInput, Unavailable, VerificationError
 from ledger.evidence import ChainReport, PackageReport, build_package, check_package, check_package_on_chain
 from ledger.evidence.check import CLOCK_TOLERANCE
 from ledger.proof import parse_proof, proof_document
-from ledger.proving import Verified, prove, verify
+from ledger.proving import Verified, prove, verify, verify_offline
 from ledger.types import Position, format_time, parse_origin
 
 evidence_app = typer.Typer(no_args_is_help=True, help="Build and verify evidence packages.")
@@ -75,7 +76,7 @@ def prove_event(
                 proof_document(prove(store, store.log(origin), Position(position), names))
             )
     if output is None:
-        typer.echo(document)
+        emit(document + b"\n")
     else:
         output.write_bytes(document)
 
@@ -99,29 +100,35 @@ def verify_proof(
     Example: `transfer-ledger verify proof.json --key ledger.vkey --rpc http://127.0.0.1:8545 --contract 0x…`
     """
     verifier = read_key(key) if key else None
-    origin = trusted_origin(verifier, log, chain=rpc is not None)
-    proof = parse_proof(_read(file))
-    named = trusted_contract(
-        contract, rpc, chain_id if chain_id is not None else proof.anchor.contract.chain_id
-    )
-    try:
-        if named is not None and rpc is not None:
-            with open_chain(rpc, named) as chain:
-                verified = verify(proof, verifier, origin, chain)
-        else:
-            verified = verify(proof, verifier, origin, None)
-    except VerificationError as error:
-        _refuted(error, as_json=json)
+    trusted = trusted_chain(rpc, contract, chain_id)
+    origin = trusted_origin(verifier, log, chain=trusted is not None)
+    data = _read(file)
+    with _judging(as_json=json):
+        proof = parse_proof(data)
+        # What needs no node comes first: a node that does not answer must not hide what is refuted without it.
+        verify_offline(proof, verifier, origin)
+    with _judging(as_json=json), trusted.open() if trusted else nullcontext() as chain:
+        verified = verify(proof, verifier, origin, chain)
     _print_verified(verified, as_json=json)
 
 
-def _refuted(error: VerificationError, *, as_json: bool) -> NoReturn:
-    if as_json:
-        print_json({"verified": False, "step": error.step, "reason": str(error)})
-    else:
-        complain(error)
-        out.print(f"REFUTED at step {error.step}", markup=False)
-    raise typer.Exit(1)
+@contextmanager
+def _judging(*, as_json: bool) -> Iterator[None]:
+    """Errors while evidence is judged, as verdicts: exit 1 refuted, 2 out of form, 3 nothing is said."""
+    try:
+        yield
+    except (VerificationError, MalformedInput) as error:
+        step, code = (error.step, 1) if isinstance(error, VerificationError) else ("form", 2)
+        if as_json:
+            print_json({"verified": False, "step": step, "reason": str(error)})
+        else:
+            err.print(plain(f"error: [{step}] {error}"), markup=False)
+            out.print(f"REFUTED at step {step}" if code == 1 else "NOT USABLE: step form", markup=False)
+        raise typer.Exit(code) from None
+    except Unavailable as error:
+        if as_json:
+            print_json({"verified": None, "reason": str(error)})
+        raise
 
 
 def _print_verified(verified: Verified, *, as_json: bool) -> None:
@@ -149,9 +156,11 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     for name in ("batch", "received", "closed", "anchored", "seconds_to_anchor", "party", "withheld_members"):
         if facts[name] is not None:
             out.print(f"  {name.replace('_', ' ')}: {facts[name]}", markup=False)
-    for name, value in (*opened.attributes.items(), *opened.data.items()):
-        text = value if isinstance(value, str) else canonical.encode(value).decode()
-        out.print(plain(f"  {name}: {text}"), markup=False)
+    for heading, members in (("event", dict(opened.attributes)), ("data", opened.data)):
+        # Under a heading of their own, so that a disclosed `anchored` is not taken for the verifier's word.
+        for name, value in members.items():
+            text = value if isinstance(value, str) else canonical.encode(value).decode()
+            out.print(plain(f"  {heading}.{name}: {text}"), markup=False)
     delay = facts["seconds_to_anchor"]
     if isinstance(delay, int) and delay < -CLOCK_TOLERANCE:
         out.print(f"WARNING: the ledger's clock says that it was received {-delay} s after it was anchored.")
@@ -223,17 +232,13 @@ def evidence_verify(
     Example: `transfer-ledger evidence verify 2026.zip --key ledger.vkey --rpc http://127.0.0.1:8545 --contract 0x…`
     """
     verifier = read_key(key)
+    trusted = trusted_chain(rpc, contract, chain_id)
     on_chain: ChainReport | None = None
-    try:
-        with _opened(file) as package, progress_bar("events") as update:
-            report = check_package(package, verifier, update)
-        claimed = report.anchors[0].contract.chain_id
-        named = trusted_contract(contract, rpc, chain_id if chain_id is not None else claimed)
-        if named is not None and rpc is not None:
-            with open_chain(rpc, named) as chain, progress_bar("batches") as update:
-                on_chain = check_package_on_chain(report, chain, update)
-    except VerificationError as error:
-        _refuted(error, as_json=json)
+    with _opened(file) as package, progress_bar("events") as update, _judging(as_json=json):
+        report = check_package(package, verifier, update)
+    if trusted:
+        with _judging(as_json=json), trusted.open() as chain, progress_bar("batches") as update:
+            on_chain = check_package_on_chain(report, chain, update)
     _print_report(report, on_chain, as_json=json)
 
 

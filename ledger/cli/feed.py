@@ -21,6 +21,7 @@ from ledger.cli.shared import (
     LogOption,
     UrlOption,
     app,
+    emit,
     err,
     load_settings,
     out,
@@ -215,7 +216,7 @@ def make_scenario(
     Example: `transfer-ledger scenario --events 100 | transfer-ledger push --log ledger.example/acme-live`
     """
     for event in scenario(seed, events, event_time(since), event_time(until)):
-        sys.stdout.buffer.write(canonical.encode(event) + b"\n")
+        emit(canonical.encode(event) + b"\n")
 
 
 def report(counts: dict[str, int], *, as_json: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +25,10 @@ from rich.progress import (
 )
 
 from ledger import __version__
-from ledger.anchor import ContractRef
+from ledger.bootstrap import open_chain
 from ledger.errors import IntegrityError, LedgerError, MalformedInput, Unavailable, VerificationError
 from ledger.note import VerifierKey
+from ledger.ports import Chain
 from ledger.settings import PREFIX, Settings
 from ledger.types import Origin, parse_origin
 
@@ -37,8 +40,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Tell `main` that the reader has gone; Rich itself would exit with a verdict's code."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def exit_code(error: LedgerError) -> int:
@@ -123,7 +135,7 @@ ContractOption = Annotated[
     str | None, typer.Option("--contract", help="Address of the contract that you trust.")
 ]
 ChainIdOption = Annotated[
-    int | None, typer.Option("--chain-id", help="Chain that the node must be on; by default the evidence's.")
+    int | None, typer.Option("--chain-id", help="Chain that the node must be on; any by default.")
 ]
 
 
@@ -146,11 +158,31 @@ def read_key(text: str) -> VerifierKey:
     return VerifierKey.parse(text)
 
 
-def trusted_contract(address: str | None, rpc: str | None, chain_id: int) -> ContractRef | None:
-    """The contract that the verifier trusts, if any. `--rpc` and `--contract` go together."""
-    if (address is None) != (rpc is None):
-        raise MalformedInput("half a chain", expected="both --rpc and --contract, or neither")
-    return None if address is None else ContractRef(chain_id, address)
+@dataclass(frozen=True, slots=True)
+class TrustedChain:
+    """A contract and a node of the verifier's choice. `chain_id` is None for whatever chain that node is on."""
+
+    rpc: str
+    contract: str
+    chain_id: int | None
+
+    def open(self) -> AbstractContextManager[Chain]:
+        return open_chain(self.rpc, self.contract, self.chain_id)
+
+
+def trusted_chain(rpc: str | None, contract: str | None, chain_id: int | None) -> TrustedChain | None:
+    """The chain that the verifier trusts, if any."""
+    if rpc is not None and contract is not None:
+        if not re.fullmatch("0x[0-9a-fA-F]{40}", contract):
+            raise MalformedInput(
+                "not the address of a contract", expected="0x and 40 hex digits", got=repr(contract[:60])
+            )
+        return TrustedChain(rpc, contract, chain_id)
+    if (rpc, contract, chain_id) != (None, None, None):
+        raise MalformedInput(
+            "half a chain", expected="--rpc and --contract, with or without --chain-id, or none of them"
+        )
+    return None
 
 
 def trusted_origin(key: VerifierKey | None, log: str | None, *, chain: bool) -> Origin:
@@ -170,7 +202,16 @@ def trusted_origin(key: VerifierKey | None, log: str | None, *, chain: bool) -> 
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    emit(json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
+
+
+def emit(data: bytes) -> None:
+    """Write to standard output as it is."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise BrokenPipeError from None  # less its number, at which Typer would exit with a verdict's code
 
 
 @contextmanager

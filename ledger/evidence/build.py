@@ -39,7 +39,7 @@ def build_package(
     Whole batches are taken, and one batch more on either side where there is one, so that the borders can be shown.
 
     Args:
-        out: a binary file to write the ZIP to; need not be seekable.
+        out: a binary file to write the ZIP to, seekable: its layout has no data descriptors (`ledger.evidence.layout`).
         disclose: put in the disclosures of the period's events, as far as they have not been erased.
         progress: called with (events written, events in all).
 

@@ -42,6 +42,7 @@ from ledger.errors import (
     PackageRefuted,
     VerificationError,
 )
+from ledger.evidence.layout import check_layout
 from ledger.evidence.manifest import (
     ANCHORS,
     CHECKPOINT,
@@ -119,6 +120,7 @@ def check_package(
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            check_layout(file, archive)
             return _Check(archive, key, progress).run()
     except (
         zipfile.BadZipFile,
@@ -323,7 +325,8 @@ class _Check:
         for number, value in enumerate(lines, manifest.first_batch):
             _number(value, "batch_no", number, step="anchors")
             anchors.append(parse_anchor(value.get("anchor")))
-        if len(anchors) != manifest.batches or len({anchor.contract for anchor in anchors}) > 1:
+        contracts = {(anchor.contract.chain_id, anchor.contract.address.lower()) for anchor in anchors}
+        if len(anchors) != manifest.batches or len(contracts) > 1:
             raise PackageRefuted(
                 "not one anchor a batch, of one contract",
                 step="anchors",
@@ -344,6 +347,10 @@ class _Check:
         """The objects of an NDJSON member, each of exactly these names."""
         with self.archive.open(name) as member:
             while line := member.readline(_MAX_LINE):
+                if not line.endswith(b"\n"):
+                    raise MalformedInput(
+                        f"a line of {name} without its end", expected=f"at most {_MAX_LINE} bytes"
+                    )
                 value = canonical.parse_object(line)
                 if value.keys() != set(names):
                     raise MalformedInput(f"a line of {name} is out of form", expected=", ".join(names))

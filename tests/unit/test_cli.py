@@ -486,12 +486,13 @@ def test_a_proof_of_another_block_is_refuted_by_the_chain(folder: Folder, proof:
     run("verify", proof, "--key", folder.key, *folder.chain).assert_refused(1, "REFUTED at step chain")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 5000, b"null"], ids=repr)
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 5000, b"null"], ids=lambda b: repr(b[:9]))
 def test_what_is_no_proof_is_2(folder: Folder, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file"
     file.write_bytes(content)
     run("verify", file, "--key", folder.key).assert_refused(2)
-    run("verify", file, "--key", folder.key, "--json").assert_refused(2)
+    told = run("verify", file, "--key", folder.key, "--json")
+    assert (told.code, told.json["verified"], told.json["step"]) == (2, False, "form")
     run("evidence", "verify", file, "--key", folder.key).assert_refused(2)
 
 

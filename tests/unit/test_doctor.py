@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.chains import wired
-from support.ledgers import OTHER_PARTY, PARTY, Bed, LedgerMaker, access, copy_database, policy
+from support.ledgers import OTHER_PARTY, PARTY, Bed, LedgerMaker, access, anchor_all, copy_database, policy
 
 from ledger.adapters.evm import EvmChain
 from ledger.adapters.sql import open_store
@@ -316,7 +316,7 @@ def test_a_chain_that_lost_its_batches_is_a_difference(sound: Sound, tmp_path: P
     pipeline = sound.bed.restarted(store=store)
     pipeline.seal(sound.origin, force=True)
     with sound.bed.node.undone():
-        pipeline.anchor(sound.origin)
+        anchor_all(pipeline, sound.origin)
     found = [str(difference) for difference in Doctor(store, sound.bed.chain).examine()]
     assert any("batch 6: said to be anchored, but the contract does not hold it" in line for line in found)
     store.close()

@@ -15,9 +15,9 @@ import sys
 _SANE_LIMIT = 10_000
 _limit = sys.getrecursionlimit()
 
-from ledger.adapters.evm.chain import EvmChain  # noqa: E402
+from ledger.adapters.evm.chain import EvmChain, chain_id_of  # noqa: E402
 from ledger.adapters.evm.sender import Deployment, EvmAnchorer, EvmRegistrar, address_of, deploy  # noqa: E402
 
 sys.setrecursionlimit(_limit if _limit <= _SANE_LIMIT else 1000)
 
-__all__ = ["Deployment", "EvmAnchorer", "EvmChain", "EvmRegistrar", "address_of", "deploy"]
+__all__ = ["Deployment", "EvmAnchorer", "EvmChain", "EvmRegistrar", "address_of", "chain_id_of", "deploy"]

@@ -43,13 +43,14 @@ class EvmChain:
     """
 
     def __init__(self, rpc_url: str, contract: ContractRef, timeout: float = 10.0) -> None:
-        if not Web3.is_checksum_address(contract.address):
+        if not _is_address(contract.address):
             raise MalformedInput(
-                "not the address of a contract", expected="0x and 40 hex digits in EIP-55's mixed case",
+                "not the address of a contract",
+                expected="0x and 40 hex digits, in one case or in EIP-55's",
                 got=repr(contract.address[:80]),
-            )  # fmt: skip
+            )
         self.node = Node(rpc_url, timeout)
-        self._contract = contract
+        self._contract = ContractRef(contract.chain_id, Web3.to_checksum_address(contract.address))
         self._checked = False
 
     @property
@@ -146,7 +147,16 @@ class EvmChain:
 
     def call(self, function: str, *arguments: Any) -> tuple[Any, ...]:
         """What a view of the contract answers at the newest block. Raises AnchorRefuted if it refuses."""
-        data = self.execute({"data": language().call(function, *arguments)}, what=function, read=str)
+        try:
+            data = self.execute({"data": language().call(function, *arguments)}, what=function, read=str)
+        except AnchorRefuted as refusal:
+            if not _answers(refusal, arguments):
+                raise ChainUnavailable(
+                    f"the contract at {self._contract.address} gives no answer to {function}",
+                    got=refusal.message,
+                    advice="See whether the settings name a TransferLog of this version.",
+                ) from None
+            raise
         if data == _NO_CODE:
             self._checked = False
             raise self._no_contract()
@@ -196,6 +206,34 @@ class EvmChain:
             f"there is no contract at {self._contract.address} on chain {self._contract.chain_id}",
             advice="See whether the settings name the right node and contract, and whether the node is synchronised.",
         )
+
+
+def chain_id_of(rpc_url: str, timeout: float = 10.0) -> int:
+    """The chain that a node is on. Raises ChainUnavailable."""
+    node = Node(rpc_url, timeout)
+    try:
+        return node.require("eth_chainId", [], quantity)
+    finally:
+        node.close()
+
+
+def _is_address(text: str) -> bool:
+    """0x and 40 hex digits. Mixed case is a checksum (EIP-55), which a mistyped digit breaks; one case says nothing."""
+    digits = text.removeprefix("0x")
+    one_case = digits in (digits.lower(), digits.upper())
+    return len(text) == 42 and Web3.is_address(text) and (one_case or Web3.is_checksum_address(text))
+
+
+def _answers(refusal: AnchorRefuted, asked: tuple[Any, ...]) -> bool:
+    """Whether a view's revert answers what was asked: that there is no such log, or no such batch."""
+    values = list(refusal.details["arguments"].values())
+    match refusal.details["error"]:
+        case "UnknownLog":
+            return values == ["0x" + asked[0].hex()]
+        case "UnknownBatch":
+            return len(asked) > 1 and values[1:] == [asked[1]]
+        case _:
+            return False
 
 
 def _parse_receipt(answer: Any) -> _Receipt | None:

@@ -53,6 +53,7 @@ class Node:
     def __init__(self, url: str, timeout: float) -> None:
         self.name = _speakable(url)
         self._session = requests.Session()
+        self._session.max_redirects = 0  # another host's answer is not this node's
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_POOL))
         if _is_loopback(url):
