@@ -7,6 +7,7 @@ log's lock where it must. A failure of one log or task does not hold up the othe
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -56,6 +57,31 @@ class Worker:
             return False
         results = [self._round(origin, force) for origin in origins]
         return all(results)
+
+    def settle(self, seconds: float) -> bool:
+        """Seal all that waits now and anchor it, for at most `seconds`: from a node's taking to a block it may be long.
+
+        Answers False as soon as a task fails, or if something is not finally anchored in time; `failures` say what.
+        """
+        end = time.monotonic() + seconds
+        if not self.once(force=True):
+            return False
+        store = self._pipeline.store
+        goals = {known.origin: store.head(known.origin).batches for known in store.logs()}
+        while waiting := [origin for origin, goal in goals.items() if self._anchored(origin) < goal]:
+            if time.monotonic() > end or self._stop.wait(min(self._interval, 0.1)):
+                for origin in waiting:
+                    self._failures[origin, "anchor"] = (
+                        f"not finally anchored after {seconds:.0f} s; it goes on next time"
+                    )
+                return False
+            if not self.once():
+                return False
+        return True
+
+    def _anchored(self, origin: Origin) -> int:
+        checkpoint = self._pipeline.store.checkpoint(origin)
+        return checkpoint.size if checkpoint else 0
 
     def _round(self, origin: Origin, force: bool) -> bool:
         tasks: dict[str, Callable[[], object]] = {

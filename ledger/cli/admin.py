@@ -201,6 +201,7 @@ def run_worker(
     once: Annotated[
         bool, typer.Option("--once", help="Seal and anchor all that waits now, then end.")
     ] = False,
+    wait: Annotated[float, typer.Option(min=0, help="With --once: seconds to wait for blocks.")] = 60.0,
 ) -> None:
     """Seal, anchor and project in a process of its own, beside `serve --no-worker`.
 
@@ -211,7 +212,7 @@ def run_worker(
     with open_ledger(settings) as ledger:
         worker = ledger.worker()
         if once:
-            if not worker.once(force=True):
+            if not worker.settle(wait):
                 raise Unavailable(
                     "; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed"
                 )

@@ -142,7 +142,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_anchored_twice(settings: Se
 
 def assert_all_there(settings: Settings, key: VerifierKey, answers: list[dict[str, Any]]) -> None:
     with open_ledger(settings) as ledger:
-        assert ledger.worker().once(force=True)
+        assert ledger.worker().settle(60)
         assert_settled(ledger.store, ledger.chain, ORIGIN)
         size = ledger.store.head(ORIGIN).size
         places: dict[str, int] = {}
@@ -168,21 +168,17 @@ def test_a_killed_chain_is_caught_up(tmp_path: Path) -> None:
     with open_ledger(settings) as ledger:
         for number in range(5):
             ledger.pipeline.push(ORIGIN, ACME, [access(number)])
-            assert ledger.worker().once(force=True)
+            assert ledger.worker().settle(60)
         processes = anvils(settings.data)
         assert processes
         for process in processes:
             os.kill(process, signal.SIGKILL)
         ledger.pipeline.push(ORIGIN, ACME, [access(5)])
     with open_ledger(settings) as ledger:
-        assert settle(ledger.worker().once), "it recovers by itself"
+        worker = ledger.worker()
+        assert any(worker.settle(60) for _ in range(10)), "it recovers by itself"
         assert_settled(ledger.store, ledger.chain, Origin(ORIGIN))
         assert list(Doctor(ledger.store, ledger.chain).examine()) == []
-
-
-def settle(once: Any) -> bool:
-    """Whether a few rounds suffice: the first ones may find that blocks were lost."""
-    return any(once(force=True) for _ in range(10)) and once(force=True)
 
 
 def anvils(data: Path) -> list[int]:

@@ -453,9 +453,25 @@ def test_a_failure_of_one_log_does_not_hold_up_the_others(ledgers: LedgerMaker, 
         worker = Worker(stranger, 0.01)
         assert worker.once(force=True) is False
         assert set(worker.failures) == {f"{bad} anchor"}
-        assert_settled(bed.store, bed.chain, good)
+        assert bed.store.anchorings(good), "the good one went on"
+        assert not bed.store.anchorings(bad)
         stranger.guard.hold = hold  # type: ignore[method-assign]
-        assert worker.once() is True
+        assert worker.settle(60) is True
+        assert worker.failures == {}
+        for origin in (good, bad):
+            assert_settled(bed.store, bed.chain, origin)
+
+
+def test_settling_waits_for_blocks_but_not_for_ever(ledgers: LedgerMaker, tmp_path: Path) -> None:
+    with ledgers(tmp_path / "ledger") as bed:
+        origin = bed.create_log()
+        bed.push(origin, 1, 2)
+        worker = Worker(bed.restarted(), 0.01)
+        with bed.node.paused():
+            assert worker.settle(0.2) is False
+            assert "not finally anchored" in worker.failures[f"{origin} anchor"]
+        assert worker.settle(60) is True
+        assert_settled(bed.store, bed.chain, origin)
         assert worker.failures == {}
 
 
