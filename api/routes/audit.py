@@ -40,6 +40,11 @@ def _readable(key: ApiKey, log: str | None) -> ApiKey:
     return with_scope(key, Scope.DISCLOSE)
 
 
+def _filter(since: int | None, until: int | None, **equal: str | bool | None) -> ViewFilter:
+    """The rows that were asked for: parameters that were left out ask for nothing."""
+    return ViewFilter({name: value for name, value in equal.items() if value is not None}, since, until)
+
+
 @router.get("/access", summary="Access log")
 def list_access(
     key: Caller,
@@ -60,17 +65,18 @@ def list_access(
 ) -> schemas.Page[schemas.AccessOut]:
     """Accesses of the three phases, in order of position; every row leads to its proof."""
     _readable(key, log)
-    equal = {
-        "phase": phase,
-        "subject": transfer,
-        "principal": principal,
-        "action": action,
-        "resource": resource,
-        "outcome": outcome,
-        "country": country,
-        "source_system": source_system,
-    }
-    which = ViewFilter({name: value for name, value in equal.items() if value is not None}, since, until)
+    which = _filter(
+        since,
+        until,
+        phase=phase,
+        subject=transfer,
+        principal=principal,
+        action=action,
+        resource=resource,
+        outcome=outcome,
+        country=country,
+        source_system=source_system,
+    )
     found = ledger.store.accesses(key.origin, which, None if after is None else Position(after), limit)
     items = [views.access_out(key.origin, record) for record in found]
     return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
@@ -93,14 +99,15 @@ def list_snapshots(
 ) -> schemas.Page[schemas.SnapshotOut]:
     """Permission snapshots of the three phases, in order of position; every row leads to its proof."""
     _readable(key, log)
-    equal = {
-        "phase": phase,
-        "subject": transfer,
-        "resource": resource,
-        "public": public,
-        "source_system": source_system,
-    }
-    which = ViewFilter({name: value for name, value in equal.items() if value is not None}, since, until)
+    which = _filter(
+        since,
+        until,
+        phase=phase,
+        subject=transfer,
+        resource=resource,
+        public=public,
+        source_system=source_system,
+    )
     found = ledger.store.snapshots(key.origin, which, None if after is None else Position(after), limit)
     items = [views.snapshot_out(key.origin, record) for record in found]
     return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
