@@ -15,7 +15,14 @@ such types all the same; then they are *opaque*: every member is salted, and not
 from __future__ import annotations
 
 from ledger.catalogue.base import Data, EventType, OpaqueType, by_name
-from ledger.catalogue.before import COUNTRY_ASSESSMENT, DECLARATION, IMPACT_ASSESSMENT, ROUTE, SIGN_OFF
+from ledger.catalogue.before import (
+    COUNTRY_ASSESSMENT,
+    DECLARATION,
+    DECLARATION_1,
+    IMPACT_ASSESSMENT,
+    ROUTE,
+    SIGN_OFF,
+)
 from ledger.catalogue.consent import CONSENT, CONSENT_PROMPT, PLUGIN_AUTHORISATION
 from ledger.catalogue.rights import COMPLAINT, RIGHTS_REQUEST
 from ledger.catalogue.safeguards import DEIDENTIFICATION, ENCRYPTION, MODEL_EXPORT
@@ -32,6 +39,7 @@ __all__ = [
     "CONSENT_PROMPT",
     "COUNTRY_ASSESSMENT",
     "DECLARATION",
+    "DECLARATION_1",
     "DEIDENTIFICATION",
     "DELETION",
     "ENCRYPTION",
@@ -60,6 +68,7 @@ __all__ = [
 
 _CATALOGUE = by_name(
     DECLARATION,
+    DECLARATION_1,
     IMPACT_ASSESSMENT,
     COUNTRY_ASSESSMENT,
     ROUTE,

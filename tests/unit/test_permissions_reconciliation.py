@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.records import access_record, snapshot_record
 from support.shared_data import shared_file
 
 from ledger.collect import CloudTrail, Collected, collect
 from ledger.collect.policies import policy_grants
-from ledger.entry import Phase, event_time
+from ledger.entry import event_time
 from ledger.errors import MalformedInput
 from ledger.permissions import GrantUse, Judgement, Owner, Reconciliation, Snapshot, Verdict, reconcile
 from ledger.permissions.grants import Effect, Grant, Kind, make_grant
-from ledger.permissions.reconciliation import Caveat
-from ledger.records import AccessRecord, SnapshotRecord
+from ledger.permissions.judging import Caveat
+from ledger.records import AccessRecord
 from ledger.types import Position
 
 ME, OTHER = "111122223333", "444455556666"
@@ -31,8 +32,6 @@ ACCOUNT = make_grant(f"arn:aws:iam::{OTHER}:root", ["s3:Get*"], f"{BUCKET}/*", k
 
 def access(time: int = 10, **changes: Any) -> AccessRecord:
     members: dict[str, Any] = {
-        "position": Position(100 + time),
-        "phase": Phase.STORAGE,
         "time": time,
         "subject": "live",
         "principal": OUTSIDER,
@@ -40,8 +39,7 @@ def access(time: int = 10, **changes: Any) -> AccessRecord:
         "resource": f"{BUCKET}/2026/1.ts",
         "outcome": "allowed",
     }
-    rest = ("country", "source_address", "tls_version", "bytes", "source_system", "completeness")
-    return AccessRecord(**{**dict.fromkeys(rest), **members, **changes})
+    return access_record(100 + time, **{**members, **changes})
 
 
 def snapshot(*grants: Grant, time: int = 0, resource: str = BUCKET) -> Snapshot:
@@ -286,39 +284,25 @@ def test_memory_holds_one_snapshot_for_each_resource() -> None:
 
 
 def test_a_snapshot_comes_from_its_record() -> None:
-    record = SnapshotRecord(
-        Position(7),
-        Phase.STORAGE,
-        5,
-        "live",
-        BUCKET,
-        public=False,
-        external_principals=(),
-        grants='[{"actions":["s3:*"],"principal":"a"}]',
-        source_system="aws.s3",
+    grants = '[{"actions":["s3:*"],"principal":"a"}]'
+    record = snapshot_record(7, time=9, captured=5, resource=BUCKET, grants=grants, owner="111122223333")
+    assert Snapshot.of(record) == Snapshot(
+        Position(7), 5, BUCKET, (make_grant("a", ["s3:*"]),), "111122223333"
     )
-    assert Snapshot.of(record) == Snapshot(Position(7), 5, BUCKET, (make_grant("a", ["s3:*"]),))
 
 
 def test_a_record_without_resource_is_none_and_grants_out_of_form_are_refused() -> None:
-    members: dict[str, Any] = {
-        "position": Position(7),
-        "phase": Phase.STORAGE,
-        "time": 5,
-        "subject": "live",
-        "public": None,
-        "external_principals": (),
-        "source_system": None,
-    }
-    assert Snapshot.of(SnapshotRecord(**members, resource=None, grants="[]")) is None
-    undisclosed = Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants=None))
+    assert Snapshot.of(snapshot_record(resource=None, grants="[]")) is None
+    undisclosed = Snapshot.of(snapshot_record(resource=BUCKET, grants=None))
     assert undisclosed is not None
     assert undisclosed.grants is None
     with pytest.raises(MalformedInput):
-        Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants="{}"))
+        Snapshot.of(snapshot_record(resource=BUCKET, grants="{}"))
 
 
 # --- The exercise
+
+_OF_THE_EVENT = {"position", "phase", "time", "subject", "party"}
 
 
 def test_the_attacker_s_window_is_seen_in_the_real_log() -> None:
@@ -336,16 +320,11 @@ def test_the_attacker_s_window_is_seen_in_the_real_log() -> None:
                 snapshots.append(Snapshot(Position(0), time, f"arn:aws:s3:::{bucket}", grants))
     numbers = itertools.count()
     accesses = [
-        AccessRecord(
-            position=Position(next(numbers)),
-            phase=Phase.STORAGE,
+        access_record(
+            next(numbers),
             time=event_time(str(o.event["time"])),
             subject="exercise",
-            **{
-                name: data.get(name)
-                for name in AccessRecord.__slots__
-                if name not in {"position", "phase", "time", "subject"}
-            },
+            **{name: data.get(name) for name in AccessRecord.__slots__ if name not in _OF_THE_EVENT},
         )
         for o in collect(CloudTrail(), [folder])
         if isinstance(o, Collected) and isinstance(data := o.event["data"], dict)
