@@ -64,6 +64,7 @@ __all__ = [
     "check_event",
     "find",
     "is_opaque",
+    "newest_types",
 ]
 
 _CATALOGUE = by_name(
@@ -97,6 +98,12 @@ _CATALOGUE = by_name(
 def all_types() -> tuple[EventType, ...]:
     """Every type, in the order of the phases."""
     return tuple(_CATALOGUE.values())
+
+
+def newest_types() -> tuple[EventType, ...]:
+    """The newest version of each type: what to send. Older versions are taken as before, and mean what they meant."""
+    newest = {type_.kind: type_ for type_ in sorted(all_types(), key=lambda t: t.version)}
+    return tuple(type_ for type_ in all_types() if type_ is newest[type_.kind])
 
 
 def find(type: str) -> EventType:
