@@ -52,7 +52,7 @@ class Caveat(StrEnum):
     OWN_POLICIES = "what the principal's own policies allow is not in the ledger"
     UNSTATED = "a permission of the principal is named without what it allows"
     RESOURCE = "which resource was reached is not told"
-    UNDISCLOSED = "the access or the snapshot is not disclosed"
+    UNDISCLOSED = "the access or the snapshot is not disclosed, or cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
