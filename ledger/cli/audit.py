@@ -191,8 +191,8 @@ def evidence_build(
     Example: `transfer-ledger evidence build --log ledger.example/acme-live --from 2026-01-01 --to 2027-01-01 -o e.zip`
     """
     origin = parse_origin(log)
-    since, until = _moment(start), _moment(end)
-    with _written(output) as file:
+    since, until = moment(start), moment(end)
+    with written(output) as file:
         if url:
             with Client(url, require_api_key(api_key), origin) as client:
                 client.evidence(format_time(since), format_time(until), file)
@@ -297,7 +297,8 @@ def _proved(report: PackageReport, on_chain: ChainReport | None) -> Iterator[str
         yield f"WARNING: the ledger's clock says that entries were received after they were anchored: batches {numbers}"
 
 
-def _moment(text: str) -> int:
+def moment(text: str) -> int:
+    """Unix milliseconds of an RFC 3339 time, or of the begin of a day in UTC. Raises MalformedInput."""
     return event_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-01") else text)
 
 
@@ -316,7 +317,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
+def written(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name only once it is whole."""
     temporary = path.with_name(path.name + ".part")
     try:
