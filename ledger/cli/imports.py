@@ -116,9 +116,10 @@ class _Job:
         with progress_bar("importing records") as update:
             for outcome in tally.watch(collect(collector, self.paths, self.name)):
                 match outcome:
-                    case Collected(_, event):
-                        lines.append(canonical.encode(event) + b"\n")
-                        size += len(lines[-1])
+                    case Collected(_, events):
+                        encoded = [canonical.encode(event) + b"\n" for event in events]
+                        lines += encoded
+                        size += sum(map(len, encoded))
                     case SetAside():
                         _put_aside(self.set_aside, outcome)
                 if len(lines) >= CHUNK_EVENTS or size >= CHUNK_BYTES:

@@ -83,8 +83,6 @@ class OssBuckets:
             self.options,
             Found(
                 system="aliyun.oss",
-                source=f"/aliyun/oss/{segment(account)}",
-                key=self.options.keys.of("aliyun.oss", bucket),
                 resource=f"acs:oss:::{bucket}",
                 grants=tuple(grants),
                 raw=canonical.encode(record),
@@ -96,10 +94,12 @@ class OssBuckets:
                 or "oss:GetBucketPolicy",
                 owner=account,
                 region=text(record, "Region"),
-                captured=text(record, "captured_at"),
                 complete=acl is not None and "Policy" in record,
                 owners=frozenset({account} if account else set()),
             ),
+            source=f"/aliyun/oss/{segment(account)}",
+            key=self.options.keys.of("aliyun.oss", bucket),
+            captured=text(record, "captured_at"),
         )
 
 
@@ -167,8 +167,6 @@ class RamPolicies:
             self.options,
             Found(
                 system="aliyun.ram",
-                source=f"/aliyun/ram/{segment(account)}",
-                key=self.options.keys.of("aliyun.ram", name),
                 resource=resource,
                 grants=tuple(
                     grant for holder in holders for grant in _policy(document, f"policy {name}", holder)
@@ -176,10 +174,12 @@ class RamPolicies:
                 raw=canonical.encode(record),
                 api_call="ram:GetPolicy",
                 owner=account,
-                captured=text(record, "captured_at"),
                 complete=True,
                 owners=frozenset({account} if account else set()),
             ),
+            source=f"/aliyun/ram/{segment(account)}",
+            key=self.options.keys.of("aliyun.ram", name),
+            captured=text(record, "captured_at"),
         )
 
 

@@ -123,16 +123,16 @@ class PostgresqlGrants:
             self.options,
             Found(
                 system=SYSTEM,
-                source=f"/postgresql/{segment(self.server)}",
-                key=self.options.keys.of(f"{SYSTEM}/{self.server}", resource),
                 resource=resource,
                 grants=tuple(_grants(record, owner)),
                 raw=raw,
                 api_call="pg_class.relacl pg_attribute.attacl pg_policies",
                 owner=owner,
-                captured=text(record, "captured_at"),
                 complete=False,
             ),
+            source=f"/postgresql/{segment(self.server)}",
+            key=self.options.keys.of(f"{SYSTEM}/{self.server}", resource),
+            captured=text(record, "captured_at"),
         )
 
 

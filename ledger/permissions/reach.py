@@ -59,6 +59,7 @@ class _To(Enum):
     PUBLIC = "public"
     OUTSIDE = "outside"
     EVERY_USER = "every user"
+    UNTOLD = "whoever it is"
     INSIDE = "inside"
 
 
@@ -84,6 +85,7 @@ def reach(grants: Iterable[Grant], owner: Owner) -> Reach:
     public: bool | None = bool(found[_To.PUBLIC])
     if found[_To.EVERY_USER]:
         notes.add("Every user of the system is meant: whether outsiders are among them is not told.")
+    if found[_To.EVERY_USER] or found[_To.UNTOLD]:
         public = public or None
     return Reach(public, tuple(sorted(found[_To.OUTSIDE])), tuple(notes.texts))
 
@@ -149,6 +151,9 @@ def _reached(grant: Grant, owner: Owner, notes: _Notes) -> _To:
         case Kind.SERVICE:
             notes.add(f"{grant.principal} is a service of the provider: for whom it acts is not told.")
             return _To.PUBLIC if grant.principal == EVERYBODY else _To.INSIDE
+        case Kind.UNKNOWN if grant.principal == EVERYBODY and not grant.actions:
+            notes.add("Somebody is meant: neither who nor what for is told.")
+            return _To.UNTOLD
         case Kind.PUBLIC | Kind.AUTHENTICATED:
             return _narrowed(grant, owner, notes)
         case _ if grant.principal == EVERYBODY:

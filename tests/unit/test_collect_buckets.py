@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.collecting import assert_hidden, data, event, events, reasons, run_on
+from support.collecting import assert_hidden, data, event, events, reasons, run, run_on
 
 from ledger import canonical
 from ledger.catalogue import PERMISSION_SNAPSHOT
-from ledger.collect import Collected, SetAside
+from ledger.collect import SetAside, collect
 from ledger.collect.alibaba import OssBuckets, RamPolicies
-from ledger.collect.aws_buckets import AwsBuckets, collect_folders
+from ledger.collect.aws_buckets import AwsBuckets
 from ledger.collect.snapshots import ResourceKeys, SnapshotOptions
 from ledger.entry import Phase
 from ledger.errors import MalformedInput, NotFound
@@ -293,8 +293,7 @@ def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
         )
         block = {"PublicAccessBlockConfiguration": {"IgnorePublicAcls": True}}
         (folder / "account-public-access-block.json").write_text(json.dumps(block))
-    outcomes = list(collect_folders(AwsBuckets(OPTIONS), [tmp_path]))
-    found: list[Any] = [o.event["data"] for o in outcomes if isinstance(o, Collected)]
+    found: list[Any] = [e["data"] for e in events(run(AwsBuckets(OPTIONS), tmp_path))]
     assert [d["resource"] for d in found] == ["arn:aws:s3:::orders", "arn:aws:s3:::replays"]
     assert {d["completeness"] for d in found} == {"complete"}
     assert [g["source"] for g in found[0]["grants"] if g.get("kind") == "public" and "source" in g][-1:] == [
@@ -306,11 +305,24 @@ def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
 def test_files_of_one_bucket_that_differ_are_set_aside_with_it(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"Policy":null}')
     (tmp_path / "b.json").write_text('{"Policy":"{}"}')
-    (outcome,) = collect_folders(AwsBuckets(OPTIONS), [tmp_path])
+    (outcome,) = run(AwsBuckets(OPTIONS), tmp_path)
     assert isinstance(outcome, SetAside)
     assert "two files of one bucket that differ" in outcome.reason
+
+
+def test_files_that_are_named_and_files_of_lines_are_records_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for bucket, name in (("replays", "a.json"), ("orders", "folder/b.ndjson")):
+        (tmp_path / name).write_text(json.dumps({**BUCKET, "Bucket": bucket}))
+    found = events(run(AwsBuckets(OPTIONS), tmp_path / "a.json", tmp_path / "folder"))
+    resources = [e["data"]["resource"] for e in found]
+    assert resources == ["arn:aws:s3:::replays", "arn:aws:s3:::orders"]
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
     with pytest.raises(NotFound):
-        list(collect_folders(AwsBuckets(OPTIONS), [tmp_path / "none"]))
+        next(collect(AwsBuckets(OPTIONS), [tmp_path / "a.json", tmp_path / "none"]))
 
 
 # --- OSS

@@ -49,6 +49,12 @@ def test_everybody_is_the_public_however_spelled(principal: Any) -> None:
     assert of({"Principal": principal}).public is True
 
 
+def test_a_policy_that_was_not_read_tells_neither_that_it_is_public_nor_that_it_is_not() -> None:
+    unread = make_grant("*", [], kind=Kind.UNKNOWN)
+    assert reach([unread], OWNER).public is None
+    assert reach([unread, make_grant("*", ["s3:GetObject"], kind=Kind.PUBLIC)], OWNER).public is True
+
+
 def test_everybody_but_some_is_the_public() -> None:
     found = of({"NotPrincipal": {"AWS": OTHER}})
     assert found.public is True
