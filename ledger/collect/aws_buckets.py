@@ -49,8 +49,9 @@ from ledger.permissions.grants import EVERYBODY, Effect, Grant, Kind, make_grant
 from ledger.permissions.reach import ACL, BLOCK
 
 SYSTEM = "aws.s3"
-_BLOCKS = ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration")
-_ANSWERS = ("Policy", "Grants", "PolicyStatus", *_BLOCKS)
+BLOCKS = ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration")
+"""Block Public Access of the bucket, and of its owner's account."""
+_ANSWERS = ("Policy", "Grants", "PolicyStatus", *BLOCKS)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -101,7 +102,7 @@ class AwsBuckets:
                 api_call=_calls(record),
                 owner=account or canonical_id,
                 region=region,
-                complete={"Policy", "Grants", _BLOCKS[0]} <= set(record),
+                complete={"Policy", "Grants", BLOCKS[0]} <= set(record),
                 public=status is True and not restricted,
                 owners=frozenset(id for id in (account, canonical_id) if id),
             ),
@@ -118,7 +119,7 @@ def bucket_arn(bucket: str, region: str | None) -> str:
 
 def _calls(record: Object) -> str:
     calls = {"Policy": "GetBucketPolicy", "Grants": "GetBucketAcl", "PolicyStatus": "GetBucketPolicyStatus"}
-    calls |= dict.fromkeys(_BLOCKS, "GetPublicAccessBlock")
+    calls |= dict.fromkeys(BLOCKS, "GetPublicAccessBlock")
     return " ".join(sorted({f"s3:{calls[name]}" for name in _ANSWERS if name in record}))
 
 
@@ -164,7 +165,7 @@ _FLAGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 def _block_grants(record: Object) -> tuple[Grant, ...]:
     """Each flag that is on, as a denial under a condition of its own name."""
     found = []
-    for name in _BLOCKS:
+    for name in BLOCKS:
         flags = member(record, name)
         if not all(isinstance(flags.get(flag, False), bool) for flag in _FLAGS):
             raise MalformedInput(f"a record out of form: {name}", expected="true or false")
@@ -198,7 +199,7 @@ def read_folder(folder: Path) -> bytes:
             raise MalformedInput(f"a file of over {MAX_RECORD} bytes", got=path.name)
         answer = canonical.parse_object(path.read_bytes())
         if path.name == "account-public-access-block.json":
-            answer = {_BLOCKS[1]: answer.get(_BLOCKS[0])}
+            answer = {BLOCKS[1]: answer.get(BLOCKS[0])}
         for name, value in answer.items():
             if name in record and name != "Bucket" and record[name] != value:
                 raise MalformedInput("two files of one bucket that differ", got=name)

@@ -396,8 +396,30 @@ def test_a_public_list_of_oss_is_the_public(tmp_path: Path, acl: str, actions: l
     found = oss(tmp_path, Acl=acl)
     assert found["public"] is True
     assert [g["actions"] for g in found["grants"] if g["principal"] == "*"] == [actions]
-    blocked = {"PublicAccessBlockConfiguration": {"BlockPublicAccess": True}}
-    assert oss(tmp_path, Acl=acl, **blocked)["public"] is False
+    for level in ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration"):
+        for on in (True, "true"):
+            assert oss(tmp_path, Acl=acl, **{level: {"BlockPublicAccess": on}})["public"] is False
+        for off in (False, "false"):
+            assert oss(tmp_path, Acl=acl, **{level: {"BlockPublicAccess": off}})["public"] is True
+
+
+def test_a_snapshot_of_oss_names_the_calls_that_were_asked(tmp_path: Path) -> None:
+    asked = oss(tmp_path, Policy=None, AccountPublicAccessBlockConfiguration=None)
+    assert asked["api_call"] == "oss:GetBucketAcl oss:GetBucketPolicy oss:GetPublicAccessBlock"
+
+
+def test_the_list_of_oss_may_stand_as_its_command_line_prints_it(tmp_path: Path) -> None:
+    printed = {"AccessControlList": {"Grant": "public-read"}, "Owner": {"DisplayName": UID, "ID": UID}}
+    record = json.dumps({"Bucket": "replays", "Policy": None, **printed})
+    found = data(run_on(OssBuckets(OPTIONS), tmp_path, record, "oss.json"))
+    assert (found["public"], found["owner"], found["completeness"]) == (True, UID, "complete")
+
+
+@pytest.mark.parametrize("flag", [1, "True", None, [], {}], ids=str)
+def test_a_block_that_is_neither_on_nor_off_is_set_aside(tmp_path: Path, flag: Any) -> None:
+    record = json.dumps({**OSS, "PublicAccessBlockConfiguration": {"BlockPublicAccess": flag}})
+    outcomes = run_on(OssBuckets(OPTIONS), tmp_path, record, "oss.json")
+    assert "BlockPublicAccess: true or false" in reasons(outcomes)[1]
 
 
 def test_an_unknown_list_of_oss_is_set_aside(tmp_path: Path) -> None:
