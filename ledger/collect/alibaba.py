@@ -17,7 +17,7 @@ For a policy it is the answer of RAM's GetPolicy, with that of ListEntitiesForPo
      "DefaultPolicyVersion":{"VersionId":"v1","PolicyDocument":"{\\"Version\\":\\"1\\",…}"},
      "Users":{"User":[{"UserName":"…"}]},"Groups":{"Group":[…]},"Roles":{"Role":[{"RoleName":"…"}]}}
 
-Without entities, the grants are the policy's own. A bucket is named `acs:oss:*:<account or *>:<bucket>`, a policy
+Without entities, the grants are the policy's own. A bucket is named `acs:oss:::<bucket>`, a policy
 `acs:ram::<account>:policy/<name>`, with `system` for the account where the provider wrote it. `raw_sha256` is taken
 over the record's canonical JSON.
 """

@@ -30,8 +30,8 @@ from ledger.canonical import Object, Value
 from ledger.catalogue import PERMISSION_SNAPSHOT
 from ledger.collect.files import MAX_RECORD, RawRecord, split_lines
 from ledger.collect.members import known
-from ledger.entry import Phase, event_time
-from ledger.errors import InputError, MalformedInput
+from ledger.entry import MAX_EVENT_BYTES, Phase, event_time
+from ledger.errors import InputError, MalformedInput, TooLarge
 from ledger.permissions.grants import Grant, in_order, to_value
 from ledger.permissions.reach import Owner, reach
 from ledger.types import Digest, format_time
@@ -39,6 +39,8 @@ from ledger.types import Digest, format_time
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 SECRET_BYTES = 16
 """The least that a secret of `ResourceKeys` has."""
+MAX_GRANTS = MAX_EVENT_BYTES // len('{"actions":[],"effect":"deny","principal":"*"}')
+"""More do not fit into an event. A policy's principals and resources multiply, so a short one can make millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def snapshot_event(
 
     Raises:
         MalformedInput: where no time of capture is known.
+        TooLarge: for more than `MAX_GRANTS`.
     """
     captured = captured or options.captured
     if captured is None:
@@ -138,7 +141,15 @@ def snapshot_event(
 
 
 def snapshot_data(found: Found, owner: Owner) -> Object:
-    """The `data` of a snapshot; members that the record does not tell are left out."""
+    """The `data` of a snapshot; members that the record does not tell are left out.
+
+    Raises:
+        TooLarge: for more than `MAX_GRANTS`.
+    """
+    if len(found.grants) > MAX_GRANTS:
+        raise TooLarge(
+            "more grants than an event holds", expected=f"at most {MAX_GRANTS}", got=len(found.grants)
+        )
     grants = in_order(found.grants)
     reached = reach(grants, Owner(owner.accounts | found.owners, owner.organisation))
     public = reached.public or found.public or (False if found.complete and reached.public is False else None)

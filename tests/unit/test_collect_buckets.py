@@ -259,6 +259,18 @@ def test_a_file_that_is_no_json_loses_nothing(tmp_path: Path, text: str) -> None
     assert len(outcomes) == len(reasons(outcomes)) == bool(text.strip())
 
 
+def test_a_policy_whose_grants_multiply_is_refused_before_they_are_compared(tmp_path: Path) -> None:
+    many = {
+        **STATEMENT,
+        "Principal": {"AWS": [f"{n:012}" for n in range(100)]},
+        "Resource": [f"arn:aws:s3:::ann-lee-replays/{n}/*" for n in range(100)],
+    }
+    denied = {**many, "Effect": "Deny"}
+    record = {**BUCKET, "Policy": json.dumps({"Statement": [many, denied]})}
+    outcomes = run_on(AwsBuckets(OPTIONS), tmp_path, json.dumps(record), "b.json")
+    assert "more grants than an event holds" in reasons(outcomes)[1]
+
+
 def test_statements_without_a_list_and_what_is_not_meant(tmp_path: Path) -> None:
     policy = {
         "Statement": {
