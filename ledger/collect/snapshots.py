@@ -146,11 +146,9 @@ def snapshot_data(found: Found, owner: Owner) -> Object:
     Raises:
         TooLarge: for more than `MAX_GRANTS`.
     """
-    if len(found.grants) > MAX_GRANTS:
-        raise TooLarge(
-            "more grants than an event holds", expected=f"at most {MAX_GRANTS}", got=len(found.grants)
-        )
     grants = in_order(found.grants)
+    if len(grants) > MAX_GRANTS:
+        raise TooLarge("more grants than an event holds", expected=f"at most {MAX_GRANTS}", got=len(grants))
     reached = reach(grants, Owner(owner.accounts | found.owners, owner.organisation))
     public = reached.public or found.public or (False if found.complete and reached.public is False else None)
     return known(
