@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ from ledger.records import (
     Committed,
     Log,
     Party,
+    SnapshotPlace,
     SnapshotRecord,
     TransferFact,
     ViewFilter,
@@ -306,27 +307,26 @@ class _InForce:
 
     store: Store
     origin: Origin
-    times: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
+    times: dict[str, list[SnapshotPlace]] = field(default_factory=dict)
     snapshots: dict[Position, Snapshot | None] = field(default_factory=dict)
 
     def judge(self, access: AccessRecord) -> Judgement:
-        about = self._at(access.time, enclosing(access.resource))
-        own = self._at(access.time, names_of(access.principal))
-        return judge(access, list(about.values()), [it for key, it in own.items() if key not in about])
+        resources = list(dict.fromkeys(map(resource_key, enclosing(access.resource))))
+        names = {*map(resource_key, names_of(access.principal))}.difference(resources)
+        return judge(access, self._at(access.time, resources), self._at(access.time, names))
 
-    def _at(self, time: int, resources: Iterator[str] | frozenset[str]) -> dict[str, Snapshot]:
-        found = {}
-        for key in dict.fromkeys(map(resource_key, resources)):
-            if (snapshot := self._newest(key, time)) is not None:
-                found[key] = snapshot
-        return found
+    def _at(self, time: int, resources: Iterable[str]) -> list[Snapshot]:
+        positions = (position for key in resources for position in self._newest(key, time))
+        return [snapshot for position in positions if (snapshot := self._read(position)) is not None]
 
-    def _newest(self, key: str, time: int) -> Snapshot | None:
+    def _newest(self, key: str, time: int) -> Iterable[Position]:
+        """The newest snapshot of each system that tells of the resource."""
         if key not in self.times:
             self.times[key] = self.store.snapshots_of(self.origin, key)
-        times = self.times[key]
-        place = bisect_right(times, time, key=lambda item: item[0])
-        return None if place == 0 else self._read(times[place - 1][1])
+        places = self.times[key]
+        end = bisect_right(places, time, key=lambda place: place.captured)
+        # Of each system the last one stays.
+        return {place.source_system: place.position for place in places[:end]}.values()
 
     def _read(self, position: Position) -> Snapshot | None:
         if position not in self.snapshots:

@@ -29,6 +29,7 @@ from ledger.records import (
     PartyKey,
     Projected,
     SealedBatch,
+    SnapshotPlace,
     SnapshotRecord,
     StoredCheckpoint,
     StoredReceipt,
@@ -280,8 +281,8 @@ class Store(Protocol):
         """All snapshots that match, in order of capture and position, streamed."""
         ...
 
-    def snapshots_of(self, origin: Origin, resource: str) -> list[tuple[int, Position]]:
-        """Time of capture and position of each snapshot of a resource (`ledger.permissions.resource_key`), in order."""
+    def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
+        """The snapshots of a resource (`ledger.permissions.resource_key`), in order of capture and position."""
         ...
 
     def transfers(self, origin: Origin, after: str | None, limit: int) -> list[str]:

@@ -266,6 +266,15 @@ class SnapshotRecord:
     raw_sha256: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotPlace:
+    """When a snapshot was captured, where it stands, and which system told it."""
+
+    captured: int
+    position: Position
+    source_system: str | None
+
+
 LOG_WIDE = "*"
 """In place of a transfer: what is said of all transfers of a log. No transfer can be called so."""
 

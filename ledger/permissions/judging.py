@@ -1,7 +1,8 @@
 """One access against the permission snapshots in force at its time.
 
 1. The snapshots in force are the newest ones of its resource, of what encloses it in a cloud (`…:::bucket/2026/a.ts`,
-   `…:::bucket/2026`, `…:::bucket`), and of its principal, if there is one of what the principal may do.
+   `…:::bucket/2026`, `…:::bucket`), and of its principal, if there is one of what the principal may do. Each system
+   that tells of a resource has its own newest one: one tells of policies alone, another of lists and blocks, too.
 2. A denial without a condition that speaks of it: `NOT_PERMITTED`.
 3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable or a conditional
    denial might have decided otherwise. Of both kinds, the grants are named.
@@ -64,6 +65,7 @@ class Snapshot:
     resource: str
     grants: tuple[Grant, ...] | None
     owner: str | None = None
+    source_system: str | None = None
 
     @classmethod
     def of(cls, record: SnapshotRecord) -> Snapshot | None:
@@ -71,7 +73,9 @@ class Snapshot:
         if record.resource is None:
             return None
         grants = None if record.grants is None else parse_grants(canonical.parse_text(record.grants))
-        return cls(record.position, record.captured, record.resource, grants, record.owner)
+        return cls(
+            record.position, record.captured, record.resource, grants, record.owner, record.source_system
+        )
 
 
 @dataclass(frozen=True, slots=True)

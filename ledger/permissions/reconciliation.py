@@ -71,49 +71,50 @@ class Reconciliation:
     """
 
     owner: Owner = field(default_factory=Owner)
-    _in_force: dict[str, _InForce] = field(default_factory=dict)
+    _in_force: dict[str, dict[str, _InForce]] = field(default_factory=dict)
+    """By resource and source system."""
     _now: int | None = None
 
     def snapshot(self, snapshot: Snapshot) -> tuple[GrantUse, ...]:
         """Put a snapshot into force; the uses of the grants that thereby ended."""
         self._advance(snapshot.time)
-        key = resource_key(snapshot.resource)
-        former = self._in_force[key].uses if key in self._in_force else {}
+        systems = self._in_force.setdefault(resource_key(snapshot.resource), {})
+        system = snapshot.source_system or ""
+        former = systems[system].uses if system in systems else {}
         uses = {
             grant: former.pop(grant) if grant in former else _Use(snapshot.time)
             for grant in snapshot.grants or ()
             if grant.effect is Effect.ALLOW and grant.kind not in _CARRIED
         }
-        self._in_force[key] = _InForce(snapshot, uses)
+        systems[system] = _InForce(snapshot, uses)
         return tuple(_use_of(grant, snapshot.resource, use, snapshot.time) for grant, use in former.items())
 
     def access(self, access: AccessRecord) -> Judgement:
         """Judge an access by what is in force, and count the grants that it used."""
         self._advance(access.time)
-        about = self._found(enclosing(access.resource))
-        own = {key: it for key, it in self._found(names_of(access.principal)).items() if key not in about}
-        judgement = judge(
-            access, [it.snapshot for it in about.values()], [it.snapshot for it in own.values()], self.owner
-        )
+        resources = list(dict.fromkeys(map(resource_key, enclosing(access.resource))))
+        about = self._found(resources)
+        own = self._found({*map(resource_key, names_of(access.principal))}.difference(resources))
+        judgement = judge(access, [it.snapshot for it in about], [it.snapshot for it in own], self.owner)
         if access.outcome == "allowed":
-            for state in (*about.values(), *own.values()):
+            for state in (*about, *own):
                 _count(state, judgement)
         return judgement
 
     def finish(self) -> Iterator[GrantUse]:
         """The uses of the grants that are still in force, by resource."""
-        for _, state in sorted(self._in_force.items()):
-            for grant, use in state.uses.items():
-                yield _use_of(grant, state.snapshot.resource, use, None)
+        for _, systems in sorted(self._in_force.items()):
+            for _, state in sorted(systems.items()):
+                for grant, use in state.uses.items():
+                    yield _use_of(grant, state.snapshot.resource, use, None)
 
     def _advance(self, time: int) -> None:
         if self._now is not None and time < self._now:
             raise ValueError("snapshots and accesses come in the order of time")
         self._now = time
 
-    def _found(self, resources: Iterable[str]) -> dict[str, _InForce]:
-        keys = map(resource_key, resources)
-        return {key: self._in_force[key] for key in keys if key in self._in_force}
+    def _found(self, resources: Iterable[str]) -> list[_InForce]:
+        return [it for key in resources for it in self._in_force.get(key, {}).values()]
 
 
 def reconcile(

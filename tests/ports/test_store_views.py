@@ -238,10 +238,15 @@ def test_the_snapshots_of_a_resource_come_in_the_order_of_their_capture(store: S
         snapshot(4, None, captured=8, resource=role.format("")),
     ]
     project(store, 0, 5, snapshots=snapshots)
-    assert store.snapshots_of(ORIGIN, "bucket") == [(10, 1), (30, 0)]
-    assert store.snapshots_of(ORIGIN, "nothing") == []
+
+    def places(resource: str) -> list[tuple[int, int]]:
+        return [(place.captured, place.position) for place in store.snapshots_of(ORIGIN, resource)]
+
+    assert places("bucket") == [(10, 1), (30, 0)]
+    assert {place.source_system for place in store.snapshots_of(ORIGIN, "bucket")} == {"aws-s3"}
+    assert places("nothing") == []
     # A session of a role does not tell the role's path, so snapshots of it are found without.
-    assert store.snapshots_of(ORIGIN, role.format("other/")) == [(7, 3), (8, 4)]
+    assert places(role.format("other/")) == [(7, 3), (8, 4)]
     assert store.snapshots(ORIGIN, ViewFilter({"resource": role.format("")}), None, 9) == [snapshots[4]]
     scanned = list(store.scan_snapshots(ORIGIN, EVERY))
     assert [it.position for it in scanned] == [3, 4, 1, 2, 0]

@@ -31,6 +31,7 @@ from ledger.records import (
     AccessRecord,
     Committed,
     Projected,
+    SnapshotPlace,
     SnapshotRecord,
     TransferFact,
     ViewFilter,
@@ -160,12 +161,12 @@ class Views(Registers):
         for row in reading.pages(self._rows, query, [_snapshot.captured, _snapshot.position]):
             yield codec.read(row, snapshot_record)
 
-    def snapshots_of(self, origin: Origin, resource: str) -> list[tuple[int, Position]]:
-        query = select(_snapshot.captured, _snapshot.position).where(
+    def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
+        query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
             _snapshot.log == self._number_of(origin), _snapshot.resource_tag == resource_tag(resource)
         )
         rows = self._rows(query.order_by(_snapshot.captured, _snapshot.position))
-        return [(row.captured, Position(row.position)) for row in rows]
+        return [SnapshotPlace(row.captured, Position(row.position), row.source_system) for row in rows]
 
     # Transfers.
 
