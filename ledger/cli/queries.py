@@ -388,9 +388,14 @@ def _print(
     elif not rows:
         out.print("none")
     else:
-        out.print(_table(rows, columns or [_member(name) for name in rows[0]]))
+        _show(_table(rows, columns or [_member(name) for name in rows[0]]))
     if more:
         err.print(f"the first {len(rows)}; more with --limit", markup=False)
+
+
+def _show(table: Table) -> None:
+    """Into a pipe or a file a row is one line, however long."""
+    out.print(table, width=None if out.is_terminal else 10_000)
 
 
 def _table(rows: Iterable[Any], columns: Sequence[Column]) -> Table:
@@ -470,10 +475,10 @@ def _print_report(report: ReconciliationDocument, limit: int) -> None:
     _say(f"{report['unexplained_count']} were done and nothing in force permitted them")
     shown = limit or None
     if report["unexplained"]:
-        out.print(_table(report["unexplained"][:shown], _JUDGEMENT_COLUMNS))
+        _show(_table(report["unexplained"][:shown], _JUDGEMENT_COLUMNS))
     _say(f"{len(report['grants'])} grants, {report['unused_grants']} of them never used")
     if report["grants"]:
-        out.print(_table(report["grants"][:shown], _USE_COLUMNS))
+        _show(_table(report["grants"][:shown], _USE_COLUMNS))
 
 
 _USE_COLUMNS: Sequence[Column] = [
