@@ -18,6 +18,7 @@ from ledger.cli.shared import (
     UrlOption,
     app,
     err,
+    into_pipe,
     out,
     plain,
     print_json,
@@ -246,7 +247,7 @@ def show_completeness(
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show which evidence is there, late or missing: of one transfer why, of all as a matrix.
+    """Show which evidence is there, late or missing: of one transfer with the reason, of all what is wanting.
 
     Example: `transfer-ledger transfer completeness --log ledger.example/acme-live`
     """
@@ -256,7 +257,7 @@ def show_completeness(
             _print(matrix["cells"], _CELL_COLUMNS, more=False, as_json=json, whole=matrix)
             return
         rows, more = at_most(source.matrices(), limit)
-    _print([_matrix_row(matrix) for matrix in rows], None, more, as_json=json, whole=rows)
+    _print(rows, _MATRIX_COLUMNS, more, as_json=json)
 
 
 @app.command("reconcile")
@@ -361,41 +362,48 @@ _JUDGEMENT_COLUMNS: Sequence[Column] = [
     _member("verdict"),
     ("by", lambda row: "\n".join(f"{g['effect']} {g['principal']}" for g in row["grants"][:3])),
 ]
-_SIGNS = {"present": "●", "late": "late", "missing": "MISSING", "not-due": "…", "not-expected": ""}
 
 
-def _matrix_row(matrix: Row) -> dict[str, str]:
-    row = {"transfer": matrix["transfer"]}
-    for cell in matrix["cells"]:
-        kind = cell["evidence"].partition(":")[0]
-        name, sign = f"{cell['phase'][0]}:{kind}", _SIGNS[cell["presence"]]
-        # Of several countries' assessments the worst is shown.
-        row[name] = max(row.get(name, ""), sign, key=["", "●", "…", "late", "MISSING"].index)
-    return row
+def _of_phase(phase: Phase) -> Column:
+    """What a matrix says of one phase, in words."""
+
+    def words(matrix: Any) -> str:
+        cells = [cell for cell in matrix["cells"] if cell["phase"] == phase.value]
+        expected = [cell for cell in cells if cell["presence"] not in ("not-expected", "not-due")]
+        wanting = [
+            f"{presence}: {', '.join(names)}"
+            for presence in ("missing", "late")
+            if (names := [cell["evidence"] for cell in cells if cell["presence"] == presence])
+        ]
+        return "\n".join(wanting) or f"all {len(expected)}"
+
+    return phase.value, words
+
+
+_MATRIX_COLUMNS: Sequence[Column] = [_member("transfer"), *map(_of_phase, Phase)]
 
 
 def _print(
     rows: Sequence[Any],
-    columns: Sequence[Column] | None,
+    columns: Sequence[Column],
     more: bool,
     *,
     as_json: bool,
     whole: object = None,
 ) -> None:
-    """A table, or JSON of `whole` (`rows` if left out). Without columns, rows bring their own."""
+    """A table, or JSON of `whole` (`rows` if left out)."""
     if as_json:
         print_json(rows if whole is None else whole)
     elif not rows:
         out.print("none")
     else:
-        _show(_table(rows, columns or [_member(name) for name in rows[0]]))
+        _show(_table(rows, columns))
     if more:
         err.print(f"the first {len(rows)}; more with --limit", markup=False)
 
 
 def _show(table: Table) -> None:
-    """Into a pipe or a file a row is one line, however long."""
-    out.print(table, width=None if out.is_terminal else 10_000)
+    (out if out.is_terminal else into_pipe).print(table)
 
 
 def _table(rows: Iterable[Any], columns: Sequence[Column]) -> Table:
@@ -460,7 +468,7 @@ def _print_transfer(found: TransferDocument) -> None:
         ("accessed from", places["accessed_from"]),
         ("seen and not declared", places["undeclared"]),
     ):
-        _say(f"  {name}: {' '.join(countries) or 'nothing said'}")
+        _say(f"  {name}: {' '.join(countries) or '-'}")
     for phase in found["phases"]:
         missing = f"; missing or late: {', '.join(phase['missing'])}" if phase["missing"] else ""
         _say(f"  {phase['phase']}: {phase['state']}, {phase['events']} events{missing}")
@@ -483,7 +491,7 @@ def _print_report(report: ReconciliationDocument, limit: int) -> None:
 
 _USE_COLUMNS: Sequence[Column] = [
     _member("uses"),
-    _member("resource"),
+    ("resource", lambda row: row["grant"].get("resource", row["resource"])),
     ("principal", lambda row: row["grant"]["principal"]),
     ("actions", lambda row: ", ".join(row["grant"]["actions"])),
     *map(_member, ("since", "until", "last_used")),
