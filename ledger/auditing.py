@@ -157,16 +157,16 @@ class Auditor:
             reach_after=reach(grants[1], owners[1]),
         )
 
-    def newest_in_phase(self, resource: str, phase: Phase, transfer: str | None = None) -> Position:
-        """The newest snapshot of a resource in a phase. Raises NotFound."""
-        equal: dict[str, str | bool] = {"resource": resource, "phase": phase.value}
-        which = ViewFilter(equal if transfer is None else {**equal, "subject": transfer})
+    def newest_in_phase(self, which: ViewFilter, phase: Phase) -> Position:
+        """The newest snapshot in a phase of those that match, such as those of one resource. Raises NotFound."""
+        which = replace(which, equal={**which.equal, "phase": phase.value})
         newest = max(
             self.store.scan_snapshots(self.log.origin, which),
             key=lambda record: (record.captured, record.position),
             default=None,
         )
         if newest is None:
+            resource = str(which.equal.get("resource"))
             raise NotFound(
                 f"no snapshot of that resource in the phase {phase.value}", got=repr(resource[:200])
             )
@@ -258,6 +258,11 @@ class Comparison:
     difference: Difference
     reach_before: Reach
     reach_after: Reach
+
+    @property
+    def is_of_one_system(self) -> bool:
+        """Whether one system told both. What only another system tells of seems to come and go."""
+        return self.before.source_system == self.after.source_system
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,9 @@ def compare(
         Phase.STORAGE,
     ),
     transfer: TransferOption = None,
+    source_system: Annotated[
+        str | None, typer.Option(help="… and, if several systems tell of it, that this one told.")
+    ] = None,
     zh: Annotated[bool, typer.Option("--zh", help="Say it in Chinese.")] = False,
     url: UrlOption = None,
     api_key: ApiKeyOption = None,
@@ -166,7 +169,8 @@ def compare(
         if before is not None and after is not None:
             found = source.compare(before, after)
         elif resource is not None:
-            found = source.compare_phases(resource, *phases, transfer)
+            equal = {"resource": resource, "subject": transfer, "source_system": source_system}
+            found = source.compare_phases(_filter(None, None, **equal), *phases)
         else:
             raise MalformedInput(
                 "which two snapshots to compare is not told", expected="two positions, or --resource"
@@ -445,6 +449,9 @@ def _print_difference(found: DifferenceDocument, *, zh: bool) -> None:
         _say(f"  {name:6} {side['captured']}  position {side['position']}  {reach}; {outside}")
         for note in side["notes"]:
             _say(f"           {note}")
+    if not found["one_system"]:
+        systems = f"{before['source_system']} and {after['source_system']}"
+        _say(f"  told by two systems, {systems}: what only one tells of seems to come and go")
     for line in found["words_zh" if zh else "words"] or ["Nothing changed."]:
         _say(f"  {line}")
 

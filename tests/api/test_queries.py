@@ -249,6 +249,8 @@ def test_the_newest_snapshots_of_two_phases_are_compared(caller: Caller, bed: Be
     asked = {"resource": "arn:aws:s3:::replays", "before_phase": "before", "after_phase": "storage"}
     found = caller.get("/v1/snapshots/diff", **asked).json()
     assert (found["before"]["position"], found["after"]["position"]) == (1, 2)
+    assert found["one_system"]
+    assert_problem(caller.get("/v1/snapshots/diff", **asked, source_system="aws.cloudtrail"), 404)
     assert [grant["principal"] for grant in found["added"]] == ["c"]
     assert_problem(caller.get("/v1/snapshots/diff", **{**asked, "after_phase": "transit"}), 404)
     assert_problem(caller.get("/v1/snapshots/diff", resource="arn:aws:s3:::replays"), 400)
