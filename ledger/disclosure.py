@@ -18,11 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ledger import canonical
 from ledger.canonical import Value
 from ledger.errors import DisclosureRefuted, MalformedInput
-from ledger.types import Digest, from_base64url, to_base64url
+from ledger.types import from_base64url, to_base64url
 
 SALT_BYTES = 16
 """128 bits, as RFC 9901 §9.3 recommends."""
@@ -47,7 +48,7 @@ class Disclosure:
     @property
     def digest(self) -> str:
         """base64url of SHA-256 over the ASCII of `text` (RFC 9901 §4.2.3)."""
-        return to_base64url(Digest.of(self.text.encode("ascii")))
+        return to_base64url(sha256(self.text.encode("ascii")).digest())
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
@@ -57,7 +58,7 @@ def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
     if name in RESERVED:
         raise MalformedInput("a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name))
     array = canonical.encode([to_base64url(salt), name, value])
-    return Disclosure(text=to_base64url(array), name=name, value=value)
+    return Disclosure(to_base64url(array), name, value)
 
 
 def parse_disclosure(text: str) -> Disclosure:
