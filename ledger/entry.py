@@ -42,6 +42,8 @@ class Phase(StrEnum):
     STORAGE = "storage"
 
 
+_PHASES = {phase.value: phase for phase in Phase}
+
 _OPAQUE = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
 _HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = re.compile(
@@ -105,7 +107,7 @@ class Event:
 
     @property
     def phase(self) -> Phase:
-        return Phase(self.attributes["phase"])
+        return _PHASES[self.attributes["phase"]]
 
     @property
     def subject(self) -> str:
