@@ -49,8 +49,8 @@ class Disclosure:
 
     @property
     def digest(self) -> str:
-        """base64url of SHA-256 over the ASCII of `text` (RFC 9901 §4.2.3)."""
-        return to_base64url(sha256(self.text.encode("ascii")).digest())
+        """See `digest_of`."""
+        return digest_of(self.text)
 
 
 def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
@@ -68,14 +68,23 @@ def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
     return draw().__next__
 
 
-def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
-    """Make the disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
+def disclosure_text(salt: bytes, name: str, value: Value) -> str:
+    """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
     if name in RESERVED:
         raise MalformedInput("a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name))
-    array = canonical.encode([to_base64url(salt), name, value])
-    return Disclosure(to_base64url(array), name, value)
+    return to_base64url(canonical.encode([to_base64url(salt), name, value]))
+
+
+def digest_of(text: str) -> str:
+    """base64url of SHA-256 over the ASCII of a disclosure's text (RFC 9901 §4.2.3)."""
+    return to_base64url(sha256(text.encode("ascii")).digest())
+
+
+def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
+    """As `disclosure_text`, with what it says."""
+    return Disclosure(disclosure_text(salt, name, value), name, value)
 
 
 def parse_disclosure(text: str) -> Disclosure:
@@ -112,14 +121,15 @@ def check_disclosures(
     open_digests = set(committed)
     names = set(visible)
     for disclosure in shown:
-        if disclosure.digest not in open_digests:
+        digest, name = disclosure.digest, disclosure.name
+        if digest not in open_digests:
             raise DisclosureRefuted(
-                f"the entry does not commit to the shown member {disclosure.name[:80]!r}",
+                f"the entry does not commit to the shown member {name[:80]!r}",
                 step="disclosures",
                 expected="a digest that stands in `_sd`, each used once",
-                got=disclosure.digest,
+                got=digest,
             )
-        if disclosure.name in names:
-            raise DisclosureRefuted(f"the member {disclosure.name[:80]!r} is shown twice", step="disclosures")
-        open_digests.remove(disclosure.digest)
-        names.add(disclosure.name)
+        if name in names:
+            raise DisclosureRefuted(f"the member {name[:80]!r} is shown twice", step="disclosures")
+        open_digests.remove(digest)
+        names.add(name)

@@ -24,7 +24,7 @@ from typing import cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, Disclosure, disclose
+from ledger.disclosure import RESERVED, Disclosure, digest_of, disclosure_text, parse_disclosure
 from ledger.errors import InvalidEvent, MalformedInput, TooLarge
 from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
 
@@ -221,11 +221,15 @@ def _data_problems(data: Value) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An event turned into commitments, with the disclosures that open them."""
+    """An event turned into commitments, with the texts of the disclosures that open them."""
 
     event: Event
     data: Object
-    disclosures: tuple[Disclosure, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def disclosures(self) -> tuple[Disclosure, ...]:
+        return tuple(map(parse_disclosure, self.texts))
 
 
 def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
@@ -234,15 +238,15 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
     `salt` answers 16 fresh random bytes at each call.
     """
     data: Object = {}
-    disclosures = []
+    texts = []
     for name, value in event.data.items():
         if name in visible:
             data[name] = value
         else:
-            disclosures.append(disclose(salt(), name, value))
-    data["_sd"] = sorted([d.digest for d in disclosures])  # type: ignore[assignment]  # list is invariant
+            texts.append(disclosure_text(salt(), name, value))
+    data["_sd"] = sorted(map(digest_of, texts))  # type: ignore[assignment]  # list is invariant
     data["_sd_alg"] = SD_ALG
-    return Statement(event, data, tuple(disclosures))
+    return Statement(event, data, tuple(texts))
 
 
 def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:

@@ -319,7 +319,7 @@ class _Push:
             position=Position(self.transaction.head.size + len(self.fresh)),
             leaf=leaf_hash(entry),
             entry=entry,
-            disclosures=tuple(d.text for d in statement.disclosures),
+            disclosures=statement.texts,
             key=key,
             type=event.type,
             phase=event.phase,

@@ -175,7 +175,7 @@ _LAST = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 
 def to_base64(data: bytes) -> str:
     """Standard, padded base64 (RFC 4648 §4)."""
-    return b2a_base64(data, newline=False).decode("ascii")
+    return b2a_base64(data, newline=False).decode()
 
 
 def from_base64(text: str) -> bytes:
@@ -191,7 +191,7 @@ def from_base64(text: str) -> bytes:
 
 def to_base64url(data: bytes) -> str:
     """URL-safe base64 without padding (RFC 4648 §5), as JOSE and SD-JWT use it."""
-    return b2a_base64(data, newline=False).translate(_URLSAFE).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_URLSAFE).rstrip(b"=").decode()
 
 
 def from_base64url(text: str) -> bytes:

@@ -42,8 +42,8 @@ def samples() -> Iterator[bytes]:
             visible = catalogue.check_event(event, allow_opaque=True).visible
             said = commit_event(event, visible, salt)
             yield make_entry(said, origin, party, random.randrange(*YEARS))
-            if said.disclosures:
-                yield joined([disclosure.text for disclosure in said.disclosures])
+            if said.texts:
+                yield joined(said.texts)
 
 
 def opaque(value: Object) -> Object:
