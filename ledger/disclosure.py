@@ -94,15 +94,15 @@ def parse_disclosure(text: str) -> Disclosure:
         MalformedInput: for anything else, a salt of under 128 bits or a reserved name included.
     """
     array = canonical.parse(from_base64url(text))
-    match array:
-        case [str(salt), str(name), value] if _SALT.fullmatch(salt) and name not in RESERVED:
-            return Disclosure(text=text, name=name, value=value)
-        case _:
-            raise MalformedInput(
-                "not a disclosure",
-                expected='["salt of ≥ 128 bits in base64url", "name", value]',
-                got="another array",
-            )
+    if isinstance(array, list) and len(array) == 3:
+        salt, name, value = array
+        if isinstance(salt, str) and _SALT.fullmatch(salt) and isinstance(name, str) and name not in RESERVED:
+            return Disclosure(text, name, value)
+    raise MalformedInput(
+        "not a disclosure",
+        expected='["salt of ≥ 128 bits in base64url", "name", value]',
+        got="another array",
+    )
 
 
 def check_disclosures(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import repeat
 from typing import cast
 
 from ledger import canonical
@@ -29,6 +30,7 @@ from ledger.errors import InvalidEvent, MalformedInput, TooLarge
 from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
 
 VERSION = 1
+_MEMBERS = ("v", "log", "event", "data", "party", "received")
 SD_ALG = "sha-256"
 MAX_EVENT_BYTES = 256 * 1024
 """Canonical size over which one event is refused."""
@@ -285,23 +287,27 @@ def parse_entry(data: bytes) -> Entry:
     Raises:
         MalformedInput: naming what is out of form.
     """
-    match canonical.parse_canonical(data):
-        case {
-            "v": int(version),
-            "log": str(log),
-            "event": dict(attributes),
-            "data": {"_sd": list(sd), "_sd_alg": "sha-256", **visible},
-            "party": str(party),
-            "received": str(received),
-            **rest,
-        } if not rest and version is not True and version == VERSION and RESERVED.isdisjoint(visible):
-            digests = cast(list[str], sd)
-        case _:
-            raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
+    value = canonical.parse_canonical(data)
+    version, log, attributes, visible, party, received = map(value.pop, _MEMBERS, repeat(None))
+    if not (
+        not value
+        and version == VERSION
+        and version is not True
+        and isinstance(log, str)
+        and isinstance(attributes, dict)
+        and isinstance(visible, dict)
+        and isinstance(party, str)
+        and isinstance(received, str)
+        and isinstance(sd := visible.pop("_sd", None), list)
+        and visible.pop("_sd_alg", None) == SD_ALG
+        and RESERVED.isdisjoint(visible)
+    ):
+        raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
     if not _are_digests(sd):
         raise MalformedInput(
             "an entry with something else among its digests", expected="base64url of 32 bytes"
         )
+    digests = cast(list[str], sd)
     if digests != sorted(set(digests)):
         raise MalformedInput("an entry whose digests are not sorted and distinct")
     if not _is_sound(attributes):
@@ -310,7 +316,7 @@ def parse_entry(data: bytes) -> Entry:
         origin=parse_origin(log),
         attributes=cast(dict[str, str], attributes),
         sd=tuple(digests),
-        visible=cast(Object, visible),
+        visible=visible,
         party=parse_party_id(party),
         received=parse_time(received),
     )

@@ -6,9 +6,9 @@ SQLite
     `BEGIN`, writes with `BEGIN IMMEDIATE`, which takes the writer's place at once instead of failing half-way.
     Threads of one process queue for it on a lock, since SQLite itself only polls.
 
-    What a push costs, once there are some 100,000 events, is the index of their keys: keys are hashes, so each goes into
-    a page of its own, which is written whole. Hence small pages, a cache that holds those of one push, a write-ahead log
-    that is long before its pages are carried over, once for many pushes, and the last used connection first, whose
+    What a push costs, once there are some 100,000 events, is the index of their keys: keys are hashes, so each goes
+    into a page of its own, which is written whole. Hence small pages, a cache that holds those of a push, a long
+    write-ahead log, from which a page is carried over once for many pushes, and the last used connection first, whose
     cache is still good.
 
 PostgreSQL
