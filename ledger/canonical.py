@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections import Counter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import orjson
 import rfc8785
@@ -30,8 +30,6 @@ Object: TypeAlias = "dict[str, Value]"
 
 MAX_DEPTH = 64
 
-_UNSURE: Any = object()
-
 
 def parse(data: bytes) -> Value:
     """The value that `data` spells, read strictly.
@@ -39,8 +37,8 @@ def parse(data: bytes) -> Value:
     Raises:
         MalformedInput: naming the first thing that is not I-JSON.
     """
-    value: Value = _read_plain(data)
-    if value is not _UNSURE and _names_differ(value, data):
+    value, plain = _read(data)
+    if plain and (b"{" not in data or _names_differ(value, data)):
         return value
     try:
         text = data.decode("utf-8")
@@ -100,9 +98,9 @@ def encode(value: Value) -> bytes:
 
 def parse_canonical(data: bytes) -> Object:
     """The object that `data` spells, accepted only if `encode` writes the same bytes again."""
-    value = _read_plain(data)
+    value, plain = _read(data)
     # A name that stood twice would stand once in what is written.
-    if type(value) is dict and encode(value) == data:
+    if plain and isinstance(value, dict) and encode(value) == data:
         return value
     value = parse_object(data)
     if encode(value) != data:
@@ -131,8 +129,8 @@ def _is_plain(value: Value, depth: int) -> bool:
     return kind is str or kind is bool or value is None
 
 
-def _read_plain(data: bytes) -> Any:
-    """What orjson reads, if it is plain, else `_UNSURE`.
+def _read(data: bytes) -> tuple[Value, bool]:
+    """What orjson reads, and whether it is plain.
 
     orjson keeps to RFC 8259, refuses what is not UTF-8 and lone surrogates, and has its own limit of depth. Of what
     I-JSON refuses it lets pass only what is not plain, and names that stand twice, of which it takes the last.
@@ -140,21 +138,22 @@ def _read_plain(data: bytes) -> Any:
     try:
         value: Value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _UNSURE
-    return value if _is_plain(value, 0) else _UNSURE
+        return None, False
+    return value, _is_plain(value, 0)
 
 
 def _names_differ(value: Value, data: bytes) -> bool:
     """Whether no name stood twice in an object of `data`, of which `value` was read.
 
-    Written again without what stood there first, there are fewer colons: each member has one, and a string as many as
-    before, unless one was spelled as an escape.
+    So it is if the value, written again, is what `data` begins with. If it was spelled otherwise, colons tell: each
+    member has one, and a string as many as before, unless one was an escape. A member that was passed over is missing.
     """
-    if b"{" not in data:
+    written = orjson.dumps(value)
+    if data.startswith(written):
         return True
     if b"\\u003a" in data or b"\\u003A" in data:
         return False
-    return orjson.dumps(value).count(b":") == data.count(b":")
+    return written.count(b":") == data.count(b":")
 
 
 def _has_ascii_names(value: Value) -> bool:

@@ -135,16 +135,20 @@ def event_time(text: str) -> int:
 
     A time without an offset is refused: it would mean another moment on another machine.
     """
-    try:
-        if not _RFC3339.fullmatch(text):
-            raise ValueError
-        since = datetime.fromisoformat(text) - _EPOCH
-        millis = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
-        if not _YEAR_1 <= millis < _YEAR_10000:
-            raise ValueError
-    except ValueError:
-        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40])) from None
+    millis = _millis(text) if _RFC3339.fullmatch(text) else None
+    if millis is None:
+        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40]))
     return millis
+
+
+def _millis(text: str) -> int | None:
+    """Unix milliseconds of a time that is spelled as it should be; None if there is no such time."""
+    try:
+        since = datetime.fromisoformat(text) - _EPOCH
+    except ValueError:
+        return None
+    millis = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+    return millis if _YEAR_1 <= millis < _YEAR_10000 else None
 
 
 def parse_event(value: Value) -> Event:
@@ -182,11 +186,12 @@ def _is_sound(attributes: Mapping[str, Value]) -> bool:
     """
     try:
         lines = "\n".join([cast(str, attributes[name]) for name in REQUIRED])
-        if not _REQUIRED_LINES.fullmatch(lines):
-            return False
-        event_time(cast(str, attributes["time"]))
-    except (KeyError, TypeError, MalformedInput):
+    except (KeyError, TypeError):
         return False
+    if not _REQUIRED_LINES.fullmatch(lines) or _millis(cast(str, attributes["time"])) is None:
+        return False
+    if len(attributes) == len(REQUIRED):
+        return True
     others = attributes.keys() - _REQUIRED
     return not any(_attribute_problem(name, attributes[name]) for name in others)
 
@@ -313,12 +318,12 @@ def parse_entry(data: bytes) -> Entry:
     if not _is_sound(attributes):
         raise _malformed(attributes)
     return Entry(
-        origin=parse_origin(log),
-        attributes=cast(dict[str, str], attributes),
-        sd=tuple(digests),
-        visible=visible,
-        party=parse_party_id(party),
-        received=parse_time(received),
+        parse_origin(log),
+        cast(dict[str, str], attributes),
+        tuple(digests),
+        visible,
+        parse_party_id(party),
+        parse_time(received),
     )
 
 
