@@ -19,6 +19,7 @@ form behind the signature (a header of 91 bytes, a line with a stray member) fai
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
 from collections import Counter
@@ -345,8 +346,9 @@ class _Check:
 
     def _lines(self, name: str, *names: str) -> Iterator[Object]:
         """The objects of an NDJSON member, each of exactly these names."""
-        with self.archive.open(name) as member:
-            while line := member.readline(_MAX_LINE):
+        # `zipfile` splits lines in Python; the buffer does it many times faster.
+        with self.archive.open(name) as member, io.BufferedReader(member, _CHUNK) as lines:  # type: ignore[type-var]
+            while line := lines.readline(_MAX_LINE):
                 if not line.endswith(b"\n"):
                     raise MalformedInput(
                         f"a line of {name} without its end", expected=f"at most {_MAX_LINE} bytes"
