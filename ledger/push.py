@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 from ledger.canonical import Object, Value
@@ -117,6 +118,40 @@ class PushProof:
     note: str
     index: int
     path: Path
+
+
+def others_among(leaves: Sequence[Digest], mine: Iterable[Digest]) -> list[tuple[int, Digest]]:
+    """The leaves of a push that are not `mine`, with their indexes; `mine` are some of them, in their order.
+
+    Raises ValueError if they are not. Of equal leaves the first is mine: the event came in with it.
+    """
+    others, rest = [], iter(mine)
+    expected = next(rest, None)
+    for index, leaf in enumerate(leaves):
+        if leaf == expected:
+            expected = next(rest, None)
+        else:
+            others.append((index, leaf))
+    if expected is not None:
+        raise ValueError("a leaf that is not in the push")
+    return others
+
+
+def leaves_with(count: int, others: Iterable[tuple[int, Digest]], mine: Iterable[Digest]) -> list[Digest]:
+    """The `count` leaves of a push; sibling of `others_among`. Raises ValueError if they do not give so many."""
+    leaves: list[Digest] = []
+    rest = iter(mine)
+    for index, other in [*others, (count, None)]:
+        if index < len(leaves):
+            raise ValueError("indexes that are not in order")
+        leaves += islice(rest, index - len(leaves))
+        if len(leaves) != index:
+            raise ValueError("too few leaves")
+        if other is not None:
+            leaves.append(other)
+    if next(rest, None) is not None:
+        raise ValueError("too many leaves")
+    return leaves
 
 
 def prove_statement(note: str, leaves: Sequence[Digest], statement: bytes) -> PushProof:
