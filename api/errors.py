@@ -24,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[type[errors.LedgerError], HTTPStatus] = {
     errors.MalformedInput: HTTPStatus.BAD_REQUEST,
     errors.InvalidEvent: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotSigned: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.AlreadyExists: HTTPStatus.CONFLICT,

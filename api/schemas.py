@@ -32,6 +32,19 @@ EVENT = {
     },
 }
 
+SIGNED_PUSH = {
+    "signature": f"transfer-ledger/push/v1\n{ORIGIN}\ncount 1\nroot {DIGEST}\n\n— acme lCNEu+x1OiLb…\n",
+    "statements": [
+        {
+            "event": {name: value for name, value in EVENT.items() if name != "data"},
+            "visible": {"outcome": "allowed", "source_system": "aws.s3", "completeness": "best-effort"},
+            "disclosures": [
+                "WyIzek1ub2N5NWhtblQ5cm4yQVRXenh3IiwicHJpbmNpcGFsIiwicm9sZS9yZXBsYXktZWRpdG9yIl0"
+            ],
+        }
+    ],
+}
+
 
 class Problem(BaseModel):
     """A problem document (RFC 9457). Further members depend on the type."""
@@ -99,6 +112,7 @@ class LogOut(BaseModel):
     contract: ContractOut
     created: str
     opaque: bool = Field(description="Whether it takes types that the catalogue does not know.")
+    require_signature: bool = Field(description="Whether it takes only pushes that their party has signed.")
     size: int = Field(description="Number of events.")
     batches: int = Field(description="Number of sealed batches.")
 

@@ -32,6 +32,7 @@ def log_out(log: Log, head: LogHead) -> schemas.LogOut:
         contract=schemas.ContractOut(chain_id=log.contract.chain_id, address=log.contract.address),
         created=format_time(log.created),
         opaque=log.opaque,
+        require_signature=log.require_signature,
         size=head.size,
         batches=head.batches,
     )

@@ -11,6 +11,7 @@
     │   ├── NotFound                no such log, position, batch, party or key
     │   ├── AlreadyExists           a log, party or key of that name is there, and differs
     │   ├── Conflict                same (source, id), other content (I3)
+    │   ├── NotSigned               a push that its party has not signed as it must
     │   └── Pending                 accepted, but not in an anchored batch yet
     ├── AccessError                                                                  HTTP 401/403, exit 2
     │   ├── Unauthenticated         no key, or an unknown or withdrawn one
@@ -102,6 +103,14 @@ class Conflict(InputError):
     """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands."""
 
     advice_default = "An event is never changed: push the correction under a new id."
+
+
+class NotSigned(InputError):
+    """A push without the signature that its log asks for, or with one that does not hold."""
+
+    advice_default = (
+        "Sign the push with a key that the party has registered: `transfer-ledger party key add`."
+    )
 
 
 class Pending(InputError):

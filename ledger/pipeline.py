@@ -15,6 +15,7 @@ from enum import StrEnum
 import structlog
 
 from ledger import catalogue
+from ledger.admission import check_signature
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
@@ -38,8 +39,10 @@ from ledger.records import (
     Committed,
     ConflictAttempt,
     Log,
+    PartyKey,
     StoredReceipt,
 )
+from ledger.statement import StatementReader, VisibleMembers
 from ledger.types import Digest, Origin, PartyId, Position, log_id
 
 log = structlog.get_logger(__name__)
@@ -102,13 +105,20 @@ class Pipeline:
 
     # --- push → accept → commit → receipt ---------------------------------------------------------------------------
 
-    def push(self, origin: Origin, party: PartyId, values: Sequence[Value]) -> PushResult:
+    def push(
+        self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
+    ) -> PushResult:
         """Take events of one party, all or none, durably, and give the receipt.
 
         Events that are there already with the same content are answered with their first receipt (I3).
 
+        Args:
+            values: events; with a signature, statements as the party salted them (`ledger.statement`).
+            signature: the party's signed note over its statements (`ledger.push`).
+
         Raises:
             InvalidEvent: one or more events are refused; `details["problems"]` places each.
+            NotSigned: the log takes signed pushes only, or the signature does not hold.
             TooLarge: too many events, or one that is too large.
             Conflict: a known `(source, id)` with other content; nothing of the push was taken, the attempts were kept.
             HistoryForked: this store is not the history that the chain holds (I6).
@@ -116,14 +126,19 @@ class Pipeline:
         """
         now = self.clock.now()
         self.guard.require_held(origin)
-        statements = self.accept(values, opaque=self._log(origin).opaque)
+        log = self._log(origin)
+        statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
+        signed = check_signature(log, party, statements, signature, self._keys(party, signature))
         with self.store.writing(origin) as transaction:
             work = _Push(origin, party, self._received(now, transaction), transaction)
             work.sort(statements)
             if work.conflicts:
                 transaction.keep_conflicts(work.attempts)
             elif work.fresh:
-                transaction.append(work.fresh, self._receipt(origin, work))
+                receipt = self._receipt(origin, work)
+                transaction.append(work.fresh, receipt)
+                if signed:
+                    transaction.keep_signature(signed.kept(receipt.first, receipt.count, work.received))
         if work.conflicts:
             raise work.conflict_error()
         return self._result(origin, work)
@@ -134,10 +149,16 @@ class Pipeline:
             self._logs[origin] = self.store.log(origin)
         return self._logs[origin]
 
-    def accept(self, values: Sequence[Value], *, opaque: bool = False) -> list[Statement]:
+    def _keys(self, party: PartyId, signature: str | None) -> Sequence[PartyKey]:
+        return () if signature is None else self.store.party_keys(party)
+
+    def accept(
+        self, values: Sequence[Value], *, opaque: bool = False, signed: bool = False
+    ) -> list[Statement]:
         """Hold events against the envelope and their types, and salt them. Pure but for the salts.
 
-        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`).
+        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`). With
+        `signed`, the values are statements, which their party has salted.
         """
         if not values:
             raise InvalidEvent("nothing to push", expected="at least one event")
@@ -147,12 +168,10 @@ class Pipeline:
             )
         problems: list[dict[str, str]] = []
         statements = []
-        salt = salts(self._random_bytes)
+        read = StatementReader().read if signed else _salted(salts(self._random_bytes))
         for number, value in enumerate(values):
             try:
-                event = parse_event(value)
-                visible = catalogue.check_event(event, allow_opaque=opaque).visible
-                statements.append(commit_event(event, visible, salt))
+                statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
             except InvalidEvent as error:
                 problems += [
                     {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
@@ -286,6 +305,21 @@ class Pipeline:
         """Drop the projections and make them again; answers how many events they were made from."""
         self.store.drop_projections(origin)
         return self.project(origin, progress=progress)
+
+
+def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Statement]:
+    """Reads an event, and salts it."""
+
+    def read(value: Value, visible: VisibleMembers) -> Statement:
+        event = parse_event(value)
+        return commit_event(event, visible(event), salt)
+
+    return read
+
+
+def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
+    """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
+    return catalogue.check_event(event, allow_opaque=opaque).visible
 
 
 class _Push:

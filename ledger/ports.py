@@ -28,6 +28,7 @@ from ledger.records import (
     Party,
     PartyKey,
     Projected,
+    PushSignature,
     SealedBatch,
     SnapshotPlace,
     SnapshotRecord,
@@ -87,6 +88,13 @@ class LogTransaction(Protocol):
 
         At most once in a block. Raises IntegrityError if the positions do not follow, the receipt is for others, or a
         key is there already. After any failed write the block cannot commit any more, even if it catches the error.
+        """
+        ...
+
+    def keep_signature(self, signature: PushSignature) -> None:
+        """Keep the party's signature over the push that `append` has just taken.
+
+        Raises IntegrityError unless it is for the events of that push's receipt.
         """
         ...
 
@@ -210,6 +218,14 @@ class Store(Protocol):
 
     def receipts(self, origin: Origin) -> Iterator[StoredReceipt]:
         """All receipts in order, streamed."""
+        ...
+
+    def signature(self, origin: Origin, position: Position) -> PushSignature | None:
+        """The signature over the push that brought the event at a position; None if its party did not sign it."""
+        ...
+
+    def signatures(self, origin: Origin, start: Position, stop: Position) -> Iterator[PushSignature]:
+        """Those over pushes that brought one or more of the events `start` to `stop − 1`, in order, streamed."""
         ...
 
     def conflicts(self, origin: Origin) -> list[ConflictAttempt]: ...

@@ -45,6 +45,17 @@ _PUSH_BODY: dict[str, Any] = {
             },
             body.LINES[0]: {"schema": {"type": "string"}, "example": json.dumps(schemas.EVENT) + "\n"},
             body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
+            body.SIGNED[0]: {
+                "schema": {
+                    "type": "object",
+                    "required": ["signature", "statements"],
+                    "properties": {
+                        "signature": {"type": "string"},
+                        "statements": {"type": "array", "items": {"type": "object"}},
+                    },
+                },
+                "example": schemas.SIGNED_PUSH,
+            },
         },
     }
 }
@@ -58,15 +69,15 @@ _PUSH_BODY: dict[str, Any] = {
     responses={200: {"model": schemas.PushOut, "description": "Nothing was new."}, **problems(409, 413, 415)},
 )
 def push(
-    log: KnownLog, key: Pusher, values: body.PushedValues, ledger: Ledger, response: Response
+    log: KnownLog, key: Pusher, pushed: body.Pushed, ledger: Ledger, response: Response
 ) -> schemas.PushOut:
-    """Take one CloudEvent, a CloudEvents batch, or NDJSON: all events or none.
+    """Take one CloudEvent, a CloudEvents batch, NDJSON, or a push that its party has signed: all events or none.
 
     The answer comes after they are durable, with a signed receipt. Pushing the same events again is safe: they are
     answered with their first receipt, and status 200 if nothing was new.
     """
-    result = ledger.pipeline.push(log.origin, key.party, values)
-    if all(pushed.status == "duplicate" for pushed in result.events):
+    result = ledger.pipeline.push(log.origin, key.party, pushed.values, pushed.signature)
+    if all(event.status == "duplicate" for event in result.events):
         response.status_code = 200
     return views.push_out(result)
 

@@ -165,6 +165,10 @@ def log_create(
         bool,
         typer.Option("--allow-opaque", help="Take types that the catalogue does not know. For ever."),
     ] = False,
+    require_signed: Annotated[
+        bool,
+        typer.Option("--require-signed", help="Take only pushes that their party has signed. For ever."),
+    ] = False,
 ) -> None:
     """Create a party's log: its key, its place in the contract, its record. Again changes nothing.
 
@@ -173,7 +177,12 @@ def log_create(
     Example: `transfer-ledger log create ledger.example/acme-live --party acme`
     """
     with open_ledger(load_settings(context)) as ledger:
-        log = ledger.create_log(parse_origin(origin), parse_party_id(party), opaque=allow_opaque)
+        log = ledger.create_log(
+            parse_origin(origin),
+            parse_party_id(party),
+            opaque=allow_opaque,
+            require_signature=require_signed,
+        )
         out.print(log.verifier_key, markup=False)
         if ledger.registrar is None:
             err.print(
@@ -186,7 +195,16 @@ def log_list(context: typer.Context, json: JsonOption = False) -> None:
     """List the logs."""
     with open_store_only(load_settings(context)) as (store, _, _):
         logs = store.logs()
-    rows = [{"origin": x.origin, "party": x.party, "key": x.verifier_key, "opaque": x.opaque} for x in logs]
+    rows = [
+        {
+            "origin": x.origin,
+            "party": x.party,
+            "key": x.verifier_key,
+            "opaque": x.opaque,
+            "signed": x.require_signature,
+        }
+        for x in logs
+    ]
     _print_rows(rows, as_json=json)
 
 

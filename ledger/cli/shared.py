@@ -132,6 +132,13 @@ KeyOption = Annotated[
         "--key", help="The log's verifier key, or a file that holds it. From a source that you trust."
     ),
 ]
+PartyKeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--party-key",
+        help="Verifier key of an event's party, or a file that holds it. From a source that you trust; repeatable.",
+    ),
+]
 RpcOption = Annotated[str | None, typer.Option("--rpc", help="URL of an EVM node that you trust.")]
 ContractOption = Annotated[
     str | None, typer.Option("--contract", help="Address of the contract that you trust.")

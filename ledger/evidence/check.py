@@ -1,19 +1,20 @@
 """Verify an evidence package offline, and against the contract through the verifier's own node.
 
-1. `form`         a ZIP of exactly the five members, stored or deflated, and a signed note in `manifest`
+1. `form`         a ZIP of exactly the members of a package, stored or deflated, and a signed note in `manifest`
 2. `signature`    the manifest is signed by the trusted log key, and is of that key's log
-3. `files`        every member has the size and SHA-256 that the manifest says
+3. `files`        the members are those that the manifest says, each with its size and SHA-256
 4. `checkpoint`   the checkpoint is signed by the same key
 5. `log`          the headers are of this log, numbered and tiling without gap, and give the checkpoint's root
 6. `batches`      the entries stand at consecutive positions, and rebuild every batch root of the package
 7. `entries`      each entry is in canonical form, of this log, and received no earlier than the one before
 8. `disclosures`  each disclosure opens one digest of its entry
-9. `period`       the package reaches over both ends of the period: nothing received in it can be missing
-10. `anchors`     every batch has an anchor of one contract
-11. `chain`       that contract, read through the verifier's own node, holds every header under the checkpoint
+9. `pushes`       the entries of each signed push give the root that their party signed, for this log
+10. `period`      the package reaches over both ends of the period: nothing received in it can be missing
+11. `anchors`     every batch has an anchor of one contract
+12. `chain`       that contract, read through the verifier's own node, holds every header under the checkpoint
 
-`check_package` is steps 1–10, `check_package_on_chain` step 11. Steps 6–8 are one pass over the entries. What is out of
-form behind the signature (a header of 91 bytes, a line with a stray member) fails the step that reads it.
+`check_package` is steps 1–11, `ledger.evidence.on_chain` step 12. Steps 6–9 are one pass over the entries. What is out
+of form behind the signature (a header of 91 bytes, a line with a stray member) fails the step that reads it.
 """
 
 from __future__ import annotations
@@ -29,14 +30,13 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from ledger import canonical
-from ledger.anchor import Anchor, check_anchored
+from ledger.anchor import Anchor
 from ledger.batch import BatchHeader
 from ledger.canonical import Object
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.disclosure import check_disclosures, parse_disclosure
 from ledger.entry import Entry, parse_entry
 from ledger.errors import (
-    AnchorRefuted,
     DisclosureRefuted,
     InputError,
     MalformedInput,
@@ -51,20 +51,24 @@ from ledger.evidence.manifest import (
     FILES,
     HEADERS,
     MANIFEST,
+    PUSHES,
+    SIGNED_FILES,
     FileDigest,
     Manifest,
 )
+from ledger.evidence.pushes import MEMBERS as PUSH_MEMBERS
+from ledger.evidence.pushes import PushCheck
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey, open_note
-from ledger.ports import Chain
 from ledger.proof import parse_anchor
-from ledger.types import BatchNo, Digest, from_base64, log_id
+from ledger.types import Digest, Position, from_base64, log_id
 
 _MAX_NOTE = 1_000_000
 _MAX_LINE = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[BatchHeader, Sequence[Digest]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class PackageReport:
     """What a package was shown to hold.
 
     `open_end` is True if the period reaches past the last anchored batch, so that later events may still belong to it.
-    `first_received` and `last_received` are Unix milliseconds, of the events within the period.
+    `first_received` and `last_received` are Unix milliseconds, of the events within the period. `signed_events` of
+    these are signed by their party, `held_events` by a key that the verifier trusts; `unheld` is the first event that
+    is not, of a party of which the verifier trusts a key.
     """
 
     manifest: Manifest
@@ -87,33 +93,28 @@ class PackageReport:
     open_end: bool
     first_received: int | None
     last_received: int | None
+    signed_events: int
+    held_events: int
+    unheld: Position | None
     batch_received: tuple[int, ...]
     """When the last entry of each of the package's batches was received."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainReport:
-    """What the contract adds to a report.
-
-    Attributes:
-        beyond: batches that it holds past the checkpoint: a package with an open end may lack what they hold.
-        longest_delay: seconds from the receipt of a batch's last entry to the block that anchored it, at most.
-        post_dated: batches that were anchored more than `CLOCK_TOLERANCE` seconds *before* their last entry was
-            received, as the ledger says: its clock was wrong, or it moved entries into a later period.
-    """
-
-    beyond: int
-    longest_delay: int
-    post_dated: tuple[BatchNo, ...]
-
-
-CLOCK_TOLERANCE = 60
-
-
 def check_package(
-    file: IO[bytes], key: VerifierKey, progress: Progress = lambda done, total: None
+    file: IO[bytes],
+    key: VerifierKey,
+    progress: Progress = lambda done, total: None,
+    *,
+    party_keys: Sequence[VerifierKey] = (),
+    watch: Watch = lambda header, leaves: None,
 ) -> PackageReport:
-    """Steps 1–10. `file` is the package, seekable; `key` comes from a source other than the package.
+    """Steps 1–11.
+
+    Args:
+        file: the package, seekable.
+        key: the log's, from a source other than the package.
+        party_keys: parties' keys, from such a source too, against which signatures of pushes are held.
+        watch: called with the header and leaf hashes of each of the package's batches, once these give its root.
 
     Raises:
         MalformedInput: not a package at all (step `form`).
@@ -122,7 +123,7 @@ def check_package(
     try:
         with zipfile.ZipFile(file) as archive:
             check_layout(file, archive)
-            return _Check(archive, key, progress).run()
+            return _Check(archive, key, progress, party_keys, watch).run()
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -137,73 +138,42 @@ def check_package(
         ) from None
 
 
-def check_package_on_chain(
-    report: PackageReport, chain: Chain, progress: Progress = lambda done, total: None
-) -> ChainReport:
-    """Step 11: every header under the checkpoint, and the checkpoint itself, against the contract.
+def check_all_signed(report: PackageReport) -> None:
+    """Raise PackageRefuted if an event of the period is not signed by a trusted key, though there is one of its party.
 
-    Raises:
-        AnchorRefuted: the contract holds something else.
-        ChainUnavailable: the node does not answer; nothing is said about the package.
+    Which events are so depends on the keys that `check_package` was given.
     """
-    name = log_id(report.checkpoint.origin)
-    for anchor in report.anchors:
-        named = anchor.contract
-        if (named.chain_id, named.address.lower()) != (
-            chain.contract.chain_id,
-            chain.contract.address.lower(),
-        ):
-            raise AnchorRefuted(
-                "the package names another contract", step="chain", expected=chain.contract, got=named
-            )
-    size = chain.size_of(name)
-    if size is None or size.batches < report.checkpoint.size:
-        raise AnchorRefuted(
-            "the contract holds fewer batches than the checkpoint",
-            step="chain",
-            expected=f"at least {report.checkpoint.size}",
-            got="no such log" if size is None else size.batches,
+    if report.unheld is not None:
+        raise PackageRefuted(
+            "an event that no trusted key of its party has signed",
+            step="pushes",
+            got=f"position {report.unheld}",
         )
-    root = chain.root_of(name)
-    # The root is the checkpoint's to match only if the contract had this size before and after the root was read.
-    same_size = size.batches == report.checkpoint.size and chain.size_of(name) == size
-    if same_size and root != report.checkpoint.root:
-        raise AnchorRefuted(
-            "the contract has another root", step="chain", expected=root, got=report.checkpoint.root
-        )
-    first = report.manifest.first_batch
-    delays: dict[BatchNo, int] = {}
-    for header in report.headers:
-        anchored = chain.batch_of(name, header.batch_no)
-        check_anchored(header, anchored)
-        if 0 <= header.batch_no - first < report.manifest.batches:
-            received = report.batch_received[header.batch_no - first] // 1000
-            delays[header.batch_no] = anchored.anchored_at - received
-        progress(header.batch_no + 1, len(report.headers))
-    for number, anchor in enumerate(report.anchors, first):
-        seen = chain.anchored_in(anchor.tx_hash, name, report.headers[number].batch_no)
-        # The contract was compared above: its address may be written in other cases than the node's.
-        if seen is None or (seen.block_number, seen.block_hash) != (anchor.block_number, anchor.block_hash):
-            raise AnchorRefuted(f"batch {number} was not anchored where the package says", step="chain")
-    return ChainReport(
-        beyond=size.batches - report.checkpoint.size,
-        longest_delay=max(delays.values()),
-        post_dated=tuple(number for number, delay in delays.items() if delay < -CLOCK_TOLERANCE),
-    )
 
 
 class _Check:
-    def __init__(self, archive: zipfile.ZipFile, key: VerifierKey, progress: Progress) -> None:
+    def __init__(
+        self,
+        archive: zipfile.ZipFile,
+        key: VerifierKey,
+        progress: Progress,
+        party_keys: Sequence[VerifierKey],
+        watch: Watch,
+    ) -> None:
         self.archive = archive
         self.key = key
         self.progress = progress
+        self.party_keys = party_keys
+        self.watch = watch
 
     def run(self) -> PackageReport:
         members = self.archive.infolist()
         names = [info.filename for info in members]
-        if sorted(names) != sorted((*FILES, MANIFEST)):
+        if sorted(names) not in (sorted((*FILES, MANIFEST)), sorted((*SIGNED_FILES, MANIFEST))):
             raise MalformedInput(
-                "not an evidence package", expected=f"{[*FILES, MANIFEST]}", got=str(names[:10])
+                "not an evidence package",
+                expected=f"{[*FILES, MANIFEST]}, and {PUSHES} if there are signed pushes",
+                got=str(names[:10]),
             )
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
             raise MalformedInput("not an evidence package", expected="members stored or deflated")
@@ -234,6 +204,9 @@ class _Check:
             open_end=tally.last < manifest.until,
             first_received=tally.first_inside,
             last_received=tally.last_inside,
+            signed_events=tally.pushes.signed.total(),
+            held_events=tally.pushes.signed[True],
+            unheld=tally.pushes.unheld,
             batch_received=tuple(tally.batch_received),
         )
 
@@ -252,6 +225,9 @@ class _Check:
         return manifest
 
     def _files(self, manifest: Manifest) -> None:
+        names = {info.filename for info in self.archive.infolist()}
+        if names != {MANIFEST, *(file.name for file in manifest.files)}:
+            raise PackageRefuted("other members than the manifest says", step="files", got=sorted(names))
         for file in manifest.files:
             size, digest = self._digest(file)
             if (size, digest) != (file.size, file.digest):
@@ -291,7 +267,9 @@ class _Check:
         return headers
 
     def _entries(self, manifest: Manifest, headers: Sequence[BatchHeader]) -> _Tally:
-        tally = _Tally(manifest)
+        pushes = self._lines(PUSHES, *PUSH_MEMBERS) if manifest.signed else iter(())
+        period = range(manifest.since, manifest.until)
+        tally = _Tally(manifest, PushCheck(pushes, manifest.origin, self.party_keys, period))
         lines = self._lines(ENTRIES, "position", "entry", "disclosures")
         position = manifest.first_event
         for header in headers:
@@ -303,7 +281,7 @@ class _Check:
                 _number(value, "position", position, step="batches")
                 entry = _string(value, "entry").encode()
                 leaves.append(leaf_hash(entry))
-                tally.add(entry, value)
+                tally.add(position, entry, value)
                 position = type(position)(position + 1)
                 self.progress(position - manifest.first_event, manifest.events)
             tally.batch_received.append(tally.last)
@@ -314,10 +292,12 @@ class _Check:
                     expected=header.root,
                     got=root,
                 )
+            self.watch(header, leaves)
         if next(lines, None) is not None or position - manifest.first_event != manifest.events:
             raise PackageRefuted(
                 "more entries than the batches hold", step="batches", expected=manifest.events
             )
+        tally.pushes.finish()
         return tally
 
     def _anchors(self, manifest: Manifest) -> tuple[Anchor, ...]:
@@ -362,8 +342,9 @@ class _Check:
 class _Tally:
     """Checks entries one after the other and counts them."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, pushes: PushCheck) -> None:
         self.manifest = manifest
+        self.pushes = pushes
         self.by_phase: Counter[str] = Counter()
         self.by_type: Counter[str] = Counter()
         self.disclosed = self.withheld = 0
@@ -372,17 +353,18 @@ class _Tally:
         self.last_inside: int | None = None
         self.batch_received: list[int] = []
 
-    def add(self, data: bytes, value: Object) -> None:
+    def add(self, position: Position, data: bytes, value: Object) -> None:
         entry = _read_entry(data, self.manifest)
         if entry.received < self.last:
             raise PackageRefuted(
-                "an entry was received before the one before it", step="entries", got=value["position"]
+                "an entry was received before the one before it", step="entries", got=position
             )
         self.first = entry.received if self.first < 0 else self.first
         self.last = entry.received
         with _step("disclosures"):
             shown = [parse_disclosure(text) for text in _strings(value, "disclosures")]
             check_disclosures(shown, entry.sd, entry.visible)
+        self.pushes.add(position, data, entry)
         if self.manifest.since <= entry.received < self.manifest.until:
             self.by_phase[entry.attributes["phase"]] += 1
             self.by_type[entry.attributes["type"]] += 1

@@ -124,8 +124,8 @@ class Bed:
     def chain(self) -> Chain:
         return self.ledger.chain
 
-    def create_log(self) -> Origin:
-        return self.ledger.create_log(new_origin(), PARTY).origin
+    def create_log(self, **options: bool) -> Origin:
+        return self.ledger.create_log(new_origin(), PARTY, **options).origin
 
     def log(self, origin: Origin) -> Log:
         return self.store.log(origin)

@@ -16,9 +16,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"ledger.errors"},
     {"ledger", "ledger.types"},
-    {"ledger.canonical", "ledger.disclosure", "ledger.merkle", "ledger.note", "ledger.keys", "ledger.tiles"},
+    {
+        "ledger.canonical",
+        "ledger.disclosure",
+        "ledger.merkle",
+        "ledger.note",
+        "ledger.keys",
+        "ledger.signer",
+        "ledger.tiles",
+    },
     {"ledger.entry", "ledger.catalogue", "ledger.batch", "ledger.checkpoint", "ledger.receipt"},
-    {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy"},
+    {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy", "ledger.push", "ledger.statement"},
     {
         "ledger.ports",
         "ledger.projections",
@@ -29,6 +37,7 @@ LAYERS = [
         "ledger.client",
     },
     {
+        "ledger.admission",
         "ledger.guard",
         "ledger.anchoring",
         "ledger.proving",

@@ -8,7 +8,8 @@
              │        │          └─ access_records, snapshot_records, papers       projections
              │        ├─ access_terms, access_postings, access_blocks              how accesses are found
              │        ├─ transfer_facts                                            what is said of a transfer
-             │        ├─ receipts, conflicts
+             │        ├─ receipts ── push_signatures
+             │        ├─ conflicts
              │        ├─ batches ── anchorings
              │        └─ nodes, checkpoints
              └─ party_keys, api_keys
@@ -101,7 +102,8 @@ class LogRow(Row, table=True):
     contract: str = text()
     created: int = big()
     opaque: int
-    """0 or 1."""
+    """0 or 1, as the next."""
+    require_signature: int
     digest: bytes = blob()
 
 
@@ -194,6 +196,22 @@ class ReceiptRow(Row, table=True):
     first: int = big(primary_key=True)
     count: int = big()
     note: str = text()
+    digest: bytes = blob()
+
+
+class SignatureRow(Row, table=True):
+    """`ledger.records.PushSignature`; its leaves one behind the other."""
+
+    __tablename__ = "push_signatures"
+    __table_args__ = (
+        ForeignKeyConstraint(["log", "first"], ["receipts.log", "receipts.first"]),
+        WIDE,
+    )
+    log: int = Field(primary_key=True)
+    first: int = big(primary_key=True)
+    count: int = big()
+    note: str = text()
+    leaves: bytes = blob()
     digest: bytes = blob()
 
 
@@ -423,6 +441,7 @@ DIGESTED: tuple[type[Row], ...] = (
     LogRow,
     ApiKeyRow,
     ReceiptRow,
+    SignatureRow,
     ConflictRow,
     AnchoringRow,
     CheckpointRow,

@@ -23,6 +23,7 @@ from ledger.adapters.sql.rows import (
     HeadRow,
     NodeRow,
     ReceiptRow,
+    SignatureRow,
 )
 from ledger.adapters.sql.squeeze import squeeze
 from ledger.batch import BatchHeader
@@ -33,6 +34,7 @@ from ledger.records import (
     Committed,
     ConflictAttempt,
     LogHead,
+    PushSignature,
     StoredCheckpoint,
     StoredReceipt,
 )
@@ -57,7 +59,7 @@ class SqlLogTransaction:
         self._log = log
         self._id = log_id(origin)
         self._head = self._now = reading.head(connection, log, lock=True)
-        self._appended = False
+        self._appended: StoredReceipt | None = None
         self._failure: LedgerError | None = None
 
     @property
@@ -80,12 +82,23 @@ class SqlLogTransaction:
         with self._write():
             if self._appended:
                 raise IntegrityError("a second append in one block")
-            self._appended = True
+            self._appended = receipt
             self._check_positions(events, receipt)
             self._insert_events(events)
             self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log)])
             size = Position(self._now.size + len(events))
             self._now = replace(self._now, size=size, last_received=events[-1].received)
+
+    def keep_signature(self, signature: PushSignature) -> None:
+        with self._write():
+            receipt = self._appended
+            if receipt is None or (signature.first, signature.count) != (receipt.first, receipt.count):
+                raise IntegrityError(
+                    "a signature over another push than was appended",
+                    expected=receipt and f"{receipt.count} events from position {receipt.first}",
+                    got=f"{signature.count} from position {signature.first}",
+                )
+            self._insert(SignatureRow, [codec.signature_row(signature, self._log)])
 
     def keep_conflicts(self, attempts: Sequence[ConflictAttempt]) -> None:
         with self._write():
