@@ -1,25 +1,42 @@
-"""Reads the body of a push: one CloudEvent, a CloudEvents batch, NDJSON (one event a line), or a signed push."""
+"""Reads the body of a push: one CloudEvent, a CloudEvents batch, NDJSON (one event a line), or a signed push.
+
+A body may be compressed by gzip or zstd. Its limit holds for what comes over the network and for what it unpacks to,
+and is checked as both grow: a body that would unpack to more is refused before it has.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import IO, Annotated, cast
 
+import zstandard
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from api.services import Ledger
 from ledger import canonical
 from ledger.canonical import Value
-from ledger.errors import InvalidEvent, MalformedInput, TooLarge, UnsupportedMedia
+from ledger.errors import InvalidEvent, MalformedInput, TooLarge, TooSlow, UnsupportedMedia
 from ledger.push import MEDIA_TYPE as SIGNED_PUSH
 from ledger.push import parse_push
 
 MAX_BYTES = 16 * 1024 * 1024
+MAX_SECONDS = 60.0
+"""How long a body may take to come in."""
+SMALL = 64 * 1024
+"""Size up to which a body is read where it came in: a thread of its own would cost more."""
 ONE = ("application/cloudevents+json",)
 BATCH = ("application/cloudevents-batch+json",)
 LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
 EITHER = ("application/json",)
 SIGNED = (SIGNED_PUSH,)
+
+_WINDOW = 8 * 1024 * 1024
+"""The largest window of a zstd frame: what unpacking it may take of memory (RFC 8878 §3.1.1.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +47,25 @@ class PushBody:
     signature: str | None = None
 
 
-async def read_limited(request: Request, limit: int = MAX_BYTES) -> bytes:
-    """The body, refused as soon as it is longer than `limit` bytes."""
+async def read_limited(request: Request, limit: int = MAX_BYTES, seconds: float = MAX_SECONDS) -> bytes:
+    """The body, refused as soon as it is longer than `limit` bytes, or takes longer than `seconds`."""
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > limit:
+        raise _too_large(limit)
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge("a body that is too large", expected=f"at most {limit} bytes")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise TooSlow("the body did not come in time", expected=f"all of it in {seconds:.0f} s") from None
     return b"".join(chunks)
 
 
-async def push_body(request: Request) -> PushBody:
+async def push_body(request: Request, ledger: Ledger) -> PushBody:
     """What is pushed, in order, by its media type."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in (*ONE, *BATCH, *LINES, *EITHER, *SIGNED):
@@ -50,33 +74,131 @@ async def push_body(request: Request) -> PushBody:
             expected=", ".join((*ONE, *BATCH, LINES[0], *SIGNED)),
             got=media[:80] or "none",
         )
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMedia("an encoded body", expected="no Content-Encoding")
+    unpack = unpacking(request.headers.get("content-encoding", "identity").strip().lower())
     body = await read_limited(request)
-    return await run_in_threadpool(parse_body, body, media)
+    most = ledger.pipeline.policy.max_push
+    if len(body) <= SMALL and unpack is plain:
+        return parse_body(io.BytesIO(body), media, most)
+    return await run_in_threadpool(lambda: parse_body(unpack(body), media, most))
 
 
-def parse_body(body: bytes, media: str) -> PushBody:
-    """What `body` holds. Raises MalformedInput, naming the line of NDJSON."""
-    if media in SIGNED:
-        note, statements = parse_push(canonical.parse(body))
-        return PushBody(statements, note)
-    return PushBody(_events(body, media))
+# --- Unpacking
+
+Unpack = Callable[[bytes], IO[bytes]]
 
 
-def _events(body: bytes, media: str) -> list[Value]:
+def unpacking(encoding: str) -> Unpack:
+    """How a body of this content encoding is unpacked. Raises UnsupportedMedia."""
+    try:
+        return _ENCODINGS[encoding]
+    except KeyError:
+        raise UnsupportedMedia(
+            "a body of an encoding that is not taken", expected="gzip, zstd or none", got=encoding[:40]
+        ) from None
+
+
+def plain(body: bytes) -> IO[bytes]:
+    return io.BytesIO(body)
+
+
+def _gzip(body: bytes) -> IO[bytes]:
+    return _opened(_inflated(body))
+
+
+def _zstd(body: bytes) -> IO[bytes]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    return _opened(_read(decompressor.stream_reader(body, read_across_frames=True)))
+
+
+_ENCODINGS: dict[str, Unpack] = {"identity": plain, "": plain, "gzip": _gzip, "x-gzip": _gzip, "zstd": _zstd}
+_STEP = 64 * 1024
+
+
+def _inflated(body: bytes) -> Iterator[bytes]:
+    """The members of a gzip file (RFC 1952), a step at a time."""
+    rest = body
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            chunk = member.decompress(rest, _STEP)
+            rest = member.unconsumed_tail
+            if not chunk and not rest and not member.eof:
+                raise EOFError
+            yield chunk
+        rest = member.unused_data
+
+
+def _read(stream: zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
+    while chunk := stream.read(_STEP):
+        yield chunk
+
+
+def _opened(chunks: Iterator[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(_Unpacked(chunks), _STEP))
+
+
+class _Unpacked(io.RawIOBase):
+    """A file over chunks, which is refused once they are more than the limit."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._rest:
+            try:
+                self._rest = next(self._chunks)
+            except StopIteration:
+                return 0
+            except (zlib.error, zstandard.ZstdError, EOFError):
+                raise MalformedInput("a compressed body that cannot be unpacked") from None
+            self._size += len(self._rest)
+            if self._size > MAX_BYTES:
+                raise _too_large(MAX_BYTES)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("a body that is too large", expected=f"at most {limit} bytes, unpacked")
+
+
+# --- Parsing
+
+
+def parse_body(body: IO[bytes], media: str, most: int) -> PushBody:
+    """What `body` holds. Raises MalformedInput, naming the line of NDJSON, and TooLarge for over `most` lines."""
     if media in LINES:
-        return [_line(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-    value = canonical.parse(body)
+        return PushBody(_lines(body, most))
+    value = canonical.parse(body.read())
+    if media in SIGNED:
+        note, statements = parse_push(value)
+        return PushBody(statements, note)
     if isinstance(value, list) and media not in ONE:
-        return value
+        return PushBody(value)
     if isinstance(value, dict) and media not in BATCH:
-        return [value]
+        return PushBody([value])
     raise InvalidEvent(
         "not what its media type says",
         expected="a JSON array" if media in BATCH else "a JSON object",
         got=type(value).__name__,
     )
+
+
+def _lines(body: IO[bytes], most: int) -> list[Value]:
+    values: list[Value] = []
+    for number, line in enumerate(body, 1):
+        if line.strip():
+            values.append(_line(number, line.rstrip(b"\n")))
+        if len(values) > most:
+            raise TooLarge("too many events at once", expected=f"at most {most}")
+    return values
 
 
 def _line(number: int, line: bytes) -> Value:

@@ -26,6 +26,7 @@ _STATUS: dict[type[errors.LedgerError], HTTPStatus] = {
     errors.InvalidEvent: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotSigned: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.Conflict: HTTPStatus.CONFLICT,
@@ -41,6 +42,7 @@ _HEADERS: dict[type[errors.LedgerError], dict[str, str]] = {
     errors.Unauthenticated: {"WWW-Authenticate": 'Bearer realm="transfer-ledger"'},
     errors.Pending: {"Retry-After": "5"},
     errors.Unavailable: {"Retry-After": "5"},
+    errors.Overloaded: {"Retry-After": "1"},
 }
 
 
@@ -50,6 +52,7 @@ _TEXTS = {
     403: "The API key does not reach this far",
     404: "No such thing",
     405: "Another method",
+    408: "The body did not come in time",
     409: "A conflict with what stands, or not anchored yet",
     413: "Over a limit",
     415: "A media type that is not taken",

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from ledger.errors import NotFound
+from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
 from ledger.records import Log
@@ -21,6 +22,7 @@ class Services:
 
     pipeline: Pipeline
     worker: Worker | None
+    intake: Intake
 
     @property
     def store(self) -> Store:

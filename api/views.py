@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from api import schemas
 from ledger import catalogue
+from ledger.commit import PushResult
 from ledger.disclosure import Disclosure, parse_disclosure
 from ledger.documents import proof_path
 from ledger.entry import Entry, parse_entry
 from ledger.errors import Pending
-from ledger.pipeline import PushResult
 from ledger.proof import anchor_document
 from ledger.proving import anchor_of
 from ledger.records import (
@@ -38,20 +40,23 @@ def log_out(log: Log, head: LogHead) -> schemas.LogOut:
     )
 
 
-def push_out(result: PushResult) -> schemas.PushOut:
-    return schemas.PushOut(
-        events=[
-            schemas.PushedOut(
-                source=pushed.event.source,
-                id=pushed.event.id,
-                status=pushed.status,
-                position=pushed.position,
-                leaf=pushed.leaf.base64,
-                receipt=pushed.receipt,
-            )
-            for pushed in result.events
-        ],
-        receipts=list(result.receipts),
+def push_json(result: PushResult) -> bytes:
+    """`schemas.PushOut` as JSON: of thousands of events, models would take longer than their commit."""
+    return orjson.dumps(
+        {
+            "events": [
+                {
+                    "source": pushed.event.source,
+                    "id": pushed.event.id,
+                    "status": pushed.status.value,
+                    "position": pushed.position,
+                    "leaf": pushed.leaf.base64,
+                    "receipt": pushed.receipt,
+                }
+                for pushed in result.events
+            ],
+            "receipts": result.receipts,
+        }
     )
 
 

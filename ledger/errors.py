@@ -7,6 +7,7 @@
     │   ├── MalformedInput          bytes, JSON, notes, proofs or names out of form
     │   ├── InvalidEvent            an event that its type or the envelope refuses
     │   ├── TooLarge                over a stated limit
+    │   ├── TooSlow                 input that did not come in time
     │   ├── UnsupportedMedia        a body of a type that is not taken
     │   ├── NotFound                no such log, position, batch, party or key
     │   ├── AlreadyExists           a log, party or key of that name is there, and differs
@@ -28,6 +29,7 @@
     └── Unavailable                 try again later                                  HTTP 503, exit 3
         ├── StoreUnavailable
         ├── ChainUnavailable
+        ├── Overloaded              more is waiting than may wait
         └── ToolMissing             a program that the ledger starts is not installed
 """
 
@@ -85,6 +87,10 @@ class InvalidEvent(InputError):
 
 class TooLarge(InputError):
     """Input over a stated limit."""
+
+
+class TooSlow(InputError):
+    """Input that did not come in time."""
 
 
 class UnsupportedMedia(InputError):
@@ -189,6 +195,12 @@ class StoreUnavailable(Unavailable):
 
 class ChainUnavailable(Unavailable):
     """The EVM node does not answer or is not the chain that the settings name."""
+
+
+class Overloaded(Unavailable):
+    """More is waiting to be committed than may wait; nothing of this was taken."""
+
+    advice_default = "Push the same again after the time that `Retry-After` says."
 
 
 class ToolMissing(Unavailable):

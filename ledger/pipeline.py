@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import structlog
 
@@ -19,59 +17,31 @@ from ledger.admission import check_signature
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
-from ledger.disclosure import parse_disclosure, salts
-from ledger.entry import Event, Statement, commit_event, make_entry, parse_entry, parse_event, same_content
+from ledger.commit import Group, Prepared, Pushed, PushResult, PushWork
+from ledger.disclosure import salts
+from ledger.entry import Event, Statement, commit_event, parse_event
 from ledger.errors import (
-    Conflict,
     InvalidEvent,
     LedgerError,
     TooLarge,
     Unavailable,
 )
 from ledger.guard import HistoryGuard
-from ledger.merkle import append_nodes, leaf_hash, tree_root
+from ledger.merkle import append_nodes, tree_root
 from ledger.policy import Policy
 from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
 from ledger.projections import project as project_events
 from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
     Anchoring,
-    Committed,
-    ConflictAttempt,
     Log,
     PartyKey,
     StoredReceipt,
 )
 from ledger.statement import StatementReader, VisibleMembers
-from ledger.types import Digest, Origin, PartyId, Position, log_id
+from ledger.types import Origin, PartyId, Position, log_id
 
 log = structlog.get_logger(__name__)
-
-
-class PushStatus(StrEnum):
-    """What became of one pushed event."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """One pushed event: where it stands, and which of the push's receipts covers it."""
-
-    event: Event
-    status: PushStatus
-    position: Position
-    leaf: Digest
-    receipt: int
-
-
-@dataclass(frozen=True, slots=True)
-class PushResult:
-    """All events of a push in the order given, and the receipts that cover them (signed notes)."""
-
-    events: tuple[Pushed, ...]
-    receipts: tuple[str, ...]
 
 
 class Pipeline:
@@ -124,24 +94,38 @@ class Pipeline:
             HistoryForked: this store is not the history that the chain holds (I6).
             Unavailable: store or chain do not answer; nothing was taken.
         """
-        now = self.clock.now()
-        self.guard.require_held(origin)
+        (outcome,) = self.commit(origin, [self.prepare(origin, party, values, signature)])
+        if isinstance(outcome, LedgerError):
+            raise outcome
+        return outcome
+
+    def prepare(
+        self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
+    ) -> Prepared:
+        """All of a push that needs no lock: checked and salted, ready for `commit`. Raises as `push`."""
         log = self._log(origin)
         statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
         signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+        return Prepared(party, statements, signed)
+
+    def commit(self, origin: Origin, pushes: Sequence[Prepared]) -> list[PushResult | LedgerError]:
+        """Take pushes into one durable commit, each all or none and with a receipt of its own, in this order.
+
+        Answers for each what became of it: its result, or a `Conflict`, which keeps no other from being taken.
+
+        Raises:
+            HistoryForked: this store is not the history that the chain holds (I6).
+            Unavailable: store or chain do not answer; nothing of any push was taken.
+        """
+        now = self.clock.now()
+        self.guard.require_held(origin)
         with self.store.writing(origin) as transaction:
-            work = _Push(origin, party, self._received(now, transaction), transaction)
-            work.sort(statements)
-            if work.conflicts:
-                transaction.keep_conflicts(work.attempts)
-            elif work.fresh:
-                receipt = self._receipt(origin, work)
-                transaction.append(work.fresh, receipt)
-                if signed:
-                    transaction.keep_signature(signed.kept(receipt.first, receipt.count, work.received))
-        if work.conflicts:
-            raise work.conflict_error()
-        return self._result(origin, work)
+            group = Group(origin, self._received(now, transaction), transaction, self._receipt)
+            group.find(pushes)
+            for push in pushes:
+                group.take(push)
+            group.write()
+        return [work.error or self._result(origin, work) for work in group.works]
 
     def _log(self, origin: Origin) -> Log:
         """The log as it was created, which never changes."""
@@ -202,24 +186,26 @@ class Pipeline:
             )
         return max(now, last)
 
-    def _receipt(self, origin: Origin, work: _Push) -> StoredReceipt:
+    def _receipt(self, work: PushWork) -> StoredReceipt:
         receipt = Receipt(
-            origin=origin,
+            origin=work.origin,
             first=work.fresh[0].position,
             count=len(work.fresh),
             root=tree_root([event.leaf for event in work.fresh]),
             received=work.received,
             include_by=work.received + self.policy.include_within,
         )
-        signer = self.keyring.signer(origin)
+        signer = self.keyring.signer(work.origin)
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
-    def _result(self, origin: Origin, work: _Push) -> PushResult:
+    def _result(self, origin: Origin, work: PushWork) -> PushResult:
         receipts: dict[Position, StoredReceipt] = {}
         for position in sorted(committed.position for _, _, committed in work.placed):
             newest = next(reversed(receipts.values()), None)
             if newest is None or position >= newest.first + newest.count:
-                found = self.store.receipt(origin, position)
+                own = work.receipt
+                covered = own is not None and own.first <= position < own.first + own.count
+                found = own if own is not None and covered else self.store.receipt(origin, position)
                 receipts[found.first] = found
         firsts = list(receipts)
         pushed = tuple(
@@ -320,87 +306,3 @@ def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Stat
 def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
     """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
     return catalogue.check_event(event, allow_opaque=opaque).visible
-
-
-class _Push:
-    """One push under the log's lock: sorts statements into fresh events, duplicates and conflicts (I3)."""
-
-    def __init__(self, origin: Origin, party: PartyId, received: int, transaction: LogTransaction) -> None:
-        self.origin = origin
-        self.party = party
-        self.received = received
-        self.transaction = transaction
-        self.fresh: list[Committed] = []
-        self.conflicts: list[ConflictAttempt] = []
-        self.placed: list[tuple[Event, PushStatus, Committed]] = []
-
-    def sort(self, statements: Sequence[Statement]) -> None:
-        keys = [statement.event.key for statement in statements]
-        known = self.transaction.find(keys)
-        for key, statement in zip(keys, statements, strict=True):
-            event = statement.event
-            if (standing := known.get(key)) is None:
-                known[key] = committed = self._committed(statement, key)
-                self.fresh.append(committed)
-                self.placed.append((event, PushStatus.ACCEPTED, committed))
-            elif standing.party == self.party and is_same_event(event, standing):
-                self.placed.append((event, PushStatus.DUPLICATE, standing))
-            else:
-                committed = self._committed(statement, key)
-                self.conflicts.append(
-                    ConflictAttempt(standing.position, committed.entry, committed.disclosures, self.received)
-                )
-
-    def _committed(self, statement: Statement, key: Digest) -> Committed:
-        event = statement.event
-        entry = make_entry(statement, self.origin, self.party, self.received)
-        return Committed(
-            position=Position(self.transaction.head.size + len(self.fresh)),
-            leaf=leaf_hash(entry),
-            entry=entry,
-            disclosures=statement.texts,
-            key=key,
-            type=event.type,
-            phase=event.phase,
-            subject=event.subject,
-            time=event.time,
-            party=self.party,
-            received=self.received,
-        )
-
-    @property
-    def attempts(self) -> list[ConflictAttempt]:
-        """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
-        return [conflict for conflict in self.conflicts if self._stands(conflict)]
-
-    def _stands(self, conflict: ConflictAttempt) -> bool:
-        return conflict.position < self.transaction.head.size
-
-    def conflict_error(self) -> LedgerError:
-        first = self.conflicts[0]
-        stands = (
-            f"the content of position {first.position}" if self._stands(first) else "one content in a push"
-        )
-        return Conflict(
-            f"{len(self.conflicts)} event(s) with a known source and id but other content",
-            expected=stands,
-            got=f"other content under id {parse_entry(first.entry).attributes['id']!r}",
-            details={
-                "conflicts": [
-                    {
-                        "source": attributes["source"],
-                        "id": attributes["id"],
-                        "position": conflict.position if self._stands(conflict) else None,
-                    }
-                    for conflict in self.conflicts[:100]
-                    for attributes in [parse_entry(conflict.entry).attributes]
-                ]
-            },
-        )
-
-
-def is_same_event(event: Event, standing: Committed) -> bool:
-    """Whether `event` is what stands committed (I3)."""
-    return same_content(
-        event, parse_entry(standing.entry), [parse_disclosure(text) for text in standing.disclosures]
-    )

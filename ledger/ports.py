@@ -83,16 +83,18 @@ class LogTransaction(Protocol):
         """The events with these keys (`ledger.entry.event_key`), by key; keys that are not there are left out."""
         ...
 
-    def append(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
-        """Append events, at least one, whose positions follow the head without gap, with the receipt that covers them.
+    def append(self, events: Sequence[Committed], *receipts: StoredReceipt) -> None:
+        """Append events, at least one, whose positions follow the head without gap, with the receipts that cover them.
 
-        At most once in a block. Raises IntegrityError if the positions do not follow, the receipt is for others, or a
-        key is there already. After any failed write the block cannot commit any more, even if it catches the error.
+        Each receipt is of one push; together they tile the events in order. At most once in a block.
+
+        Raises IntegrityError if the positions do not follow, the receipts are for others, or a key is there already.
+        After any failed write the block cannot commit any more, even if it catches the error.
         """
         ...
 
     def keep_signature(self, signature: PushSignature) -> None:
-        """Keep the party's signature over the push that `append` has just taken.
+        """Keep the party's signature over a push that `append` has taken in this block.
 
         Raises IntegrityError unless it is for the events of that push's receipt.
         """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.concurrency import run_in_threadpool
 
 from api import body, schemas, views
 from api.auth import Pusher, Reader, with_scope
@@ -66,20 +69,27 @@ _PUSH_BODY: dict[str, Any] = {
     status_code=201,
     openapi_extra=_PUSH_BODY,
     summary="Push events",
-    responses={200: {"model": schemas.PushOut, "description": "Nothing was new."}, **problems(409, 413, 415)},
+    response_model=schemas.PushOut,
+    responses={
+        200: {"model": schemas.PushOut, "description": "Nothing was new."},
+        **problems(408, 409, 413, 415),
+    },
 )
-def push(
-    log: KnownLog, key: Pusher, pushed: body.Pushed, ledger: Ledger, response: Response
-) -> schemas.PushOut:
+async def push(log: KnownLog, key: Pusher, pushed: body.Pushed, ledger: Ledger) -> Response:
     """Take one CloudEvent, a CloudEvents batch, NDJSON, or a push that its party has signed: all events or none.
 
     The answer comes after they are durable, with a signed receipt. Pushing the same events again is safe: they are
-    answered with their first receipt, and status 200 if nothing was new.
+    answered with their first receipt, and status 200 if nothing was new. Bodies may be compressed by gzip or zstd.
     """
-    result = ledger.pipeline.push(log.origin, key.party, pushed.values, pushed.signature)
-    if all(event.status == "duplicate" for event in result.events):
-        response.status_code = 200
-    return views.push_out(result)
+    prepare = partial(ledger.pipeline.prepare, log.origin, key.party, pushed.values, pushed.signature)
+    prepared = prepare() if len(pushed.values) <= _FEW else await run_in_threadpool(prepare)
+    result = await asyncio.wrap_future(ledger.intake.submit(log.origin, prepared))
+    fresh = any(event.status != "duplicate" for event in result.events)
+    return Response(views.push_json(result), 201 if fresh else 200, media_type="application/json")
+
+
+_FEW = 4
+"""Events up to which a push is checked where it came in: a thread of its own would cost more."""
 
 
 @router.get("", summary="List events")

@@ -28,6 +28,7 @@ from ledger.cli.shared import (
 )
 from ledger.doctor import Difference, Doctor
 from ledger.errors import MalformedInput, Unavailable
+from ledger.intake import Intake
 from ledger.ports import Store
 from ledger.records import Party, PartyKey, Role, Scope
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
@@ -273,8 +274,9 @@ def serve(
     set_up_logging(settings.log_level)
     with open_ledger(settings) as ledger:
         background = ledger.worker() if settings.worker else None
+        intake = Intake(ledger.pipeline)
         config = uvicorn.Config(
-            create_app(Services(ledger.pipeline, background)),
+            create_app(Services(ledger.pipeline, background, intake)),
             host=settings.host,
             port=settings.port,
             log_level=settings.log_level,
@@ -286,6 +288,7 @@ def serve(
         try:
             uvicorn.Server(config).run()
         finally:
+            intake.close()
             if background:
                 background.stop()
 

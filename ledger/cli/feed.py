@@ -30,9 +30,9 @@ from ledger.cli.shared import (
     require_api_key,
 )
 from ledger.client import Client, PushSummary
+from ledger.commit import PushStatus
 from ledger.entry import event_time
 from ledger.errors import InputError, MalformedInput
-from ledger.pipeline import PushStatus
 from ledger.scenario import scenario
 from ledger.types import Origin, parse_origin
 

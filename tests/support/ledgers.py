@@ -38,8 +38,10 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.anchor import ContractRef
 from ledger.bootstrap import Wired
 from ledger.checkpoint import open_checkpoint
+from ledger.commit import PushResult
+from ledger.intake import Intake
 from ledger.note import VerifierKey
-from ledger.pipeline import Pipeline, PushResult
+from ledger.pipeline import Pipeline
 from ledger.policy import Policy
 from ledger.ports import Chain, Store
 from ledger.records import AnchorState, Log, Party, Role, Scope
@@ -276,8 +278,9 @@ def origin(bed: Bed) -> Origin:
 @contextmanager
 def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
     """The API over `bed`, served by a real server at the URL that this yields."""
+    intake = Intake(bed.pipeline)
     config = uvicorn.Config(
-        create_app(Services(bed.pipeline, worker)), log_config=None, access_log=False, lifespan="off"
+        create_app(Services(bed.pipeline, worker, intake)), log_config=None, access_log=False, lifespan="off"
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -288,6 +291,7 @@ def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+            intake.close()
 
 
 def copy_database(source: Path, target: Path) -> None:

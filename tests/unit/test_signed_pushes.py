@@ -10,12 +10,12 @@ import pytest
 from support.ledgers import OTHER_PARTY, PARTY, Bed, LedgerMaker, access, accesses
 from support.signing import SignedPush, party_signer, register_key, salted, signed_push
 
+from ledger.commit import PushResult, PushStatus
 from ledger.disclosure import disclose
 from ledger.entry import parse_entry
 from ledger.errors import Conflict, InvalidEvent, MalformedInput, NotSigned
 from ledger.merkle import leaf_hash
 from ledger.note import sign_note
-from ledger.pipeline import PushResult, PushStatus
 from ledger.push import PushHead, sign_push
 from ledger.receipt import open_receipt
 from ledger.records import PartyKey
