@@ -23,7 +23,7 @@ from typing import BinaryIO
 from ledger import canonical
 from ledger.canonical import Object
 from ledger.catalogue import ACCESS
-from ledger.collect.files import NO_HEADER, Header, RawRecord, split_events
+from ledger.collect.files import NO_HEADER, Header, RawRecord, split_json
 from ledger.collect.members import (
     API_ACTIVITY,
     AUTHENTICATION,
@@ -50,7 +50,7 @@ class ActionTrail:
         return (".json", ".ndjson", ".jsonl")
 
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
-        return split_events(file)
+        return split_json(file)
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         record = canonical.parse_object(raw)

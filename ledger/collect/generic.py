@@ -51,9 +51,7 @@ from ledger.collect.files import (
     Header,
     RawRecord,
     read_lines,
-    split_array,
-    split_events,
-    starts_array,
+    split_json,
     too_long,
 )
 from ledger.collect.members import raw_digest, unix_time
@@ -143,9 +141,7 @@ class Generic:
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         if self.mapping.format == "csv":
             return split_csv(file, self.mapping.delimiter)
-        if self.mapping.array is not None and starts_array(file, self.mapping.array):
-            return split_array(file)
-        return split_events(file)
+        return split_json(file, *filter(None, [self.mapping.array]))
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         mapping, type = self.mapping, find(self.mapping.type)

@@ -159,7 +159,7 @@ def test_what_is_no_event_is_set_aside_and_the_others_stand(tmp_path: Path) -> N
         (b"[%s" % LINE, {1: "the file ends before its array does"}),
         (b"[%s]}" % LINE, {2: "text after the last record"}),
         (b"[%s],[" % LINE, {2: "text after the last record"}),
-        (b"{\n%s" % LINE, {1: "not JSON"}),
+        (b"{\n%s" % LINE, {1: "the file ends within this record"}),
     ],
 )
 def test_a_file_out_of_shape_says_where(tmp_path: Path, content: bytes, bad: dict[int, str]) -> None:
