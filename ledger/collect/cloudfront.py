@@ -88,7 +88,7 @@ def read_fields(line: str, header: Header) -> dict[str, str]:
     """The fields that are present, by the names of the `#Fields` line before them."""
     if not header.names:
         raise MalformedInput("a line before any #Fields")
-    texts = line.split("\t") if "\t" in line else split_fields(line)
+    texts = line.split("\t") if "\t" in line else split_fields(line)[0]
     if len(texts) != len(header.names):
         raise MalformedInput(
             "not a line of these #Fields", expected=f"{len(header.names)} fields", got=len(texts)

@@ -15,6 +15,9 @@ it is not read.
 - `outcome` is that of the HTTP status; a line with neither that nor an error code (lifecycle) was `allowed`.
 - `region` is the one in the host header. The path's query string stays behind: it may hold signatures.
 - `completeness` is `best-effort`, in the vendor's own words; a line may also be delivered twice.
+
+S3 writes a user agent as it came. One with a quote and a space in it ends its field, and what follows would be read as
+the fields that S3 writes after it. None of those is quoted, so a line with a quote after the user agent is set aside.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ _FIELDS = (
         "source_region",
     ),
 )
-_OLDEST = 18
+_QUOTED, _OLDEST = 17, 18
+"""As many fields may have quotes; as many has a line at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,15 @@ class S3:
         return split_text(file)
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
-        found = split_fields(decode(raw))
+        found, rest = split_fields(decode(raw), _QUOTED)
+        if '"' in rest:
+            raise MalformedInput(
+                "not an S3 access", expected=f"no quote after field {_QUOTED}, the user agent"
+            )
+        found += rest.split(" ") if rest else []
         if len(found) < _OLDEST:
             raise MalformedInput("not an S3 access", expected=f"{_OLDEST} fields or more", got=len(found))
         fields = {name: present(text) for name, text in zip(_FIELDS, found, strict=False)}
-        if not re.fullmatch(r"SigV[0-9]+[A-Z]?|None", fields.get("signature") or "None"):
-            # A quote and a space inside a user agent have moved what stands after it.
-            raise MalformedInput("not an S3 access", expected="the version of a signature as field 20")
         id, operation = fields["request_id"], fields["operation"] or ""
         event: Object = {
             "specversion": "1.0",
