@@ -16,8 +16,9 @@ it is not read.
 - `region` is the one in the host header. The path's query string stays behind: it may hold signatures.
 - `completeness` is `best-effort`, in the vendor's own words; a line may also be delivered twice.
 
-S3 writes a user agent as it came. One with a quote and a space in it ends its field, and what follows would be read as
-the fields that S3 writes after it. None of those is quoted, so a line with a quote after the user agent is set aside.
+The guide names no way to write a quote within a user agent. One that holds a quote and a space ends its field, and its
+rest would be read as the fields that S3 writes after it. None of those is quoted, so a line with a quote after the user
+agent is set aside.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ events, since either may be imported without the other, and have the same `sessi
 - `source` is `/zeek/<node>`, the sensor.
 - `from` and `to` need countries, which Zeek does not tell: `places` says where an address is and whose. `from_country`
   and `to_country` hold for the addresses that it does not have. A line with an end in no country is set aside.
+- A line of another log than these two is set aside, even if it is of the same connection.
 - `bytes` is the payload in both directions. `protocol` is the service that Zeek recognised, else the transport.
 - `tls_version` is absent from conn's hops, unless the service is `http`, which Zeek only recognises in clear: `none`.
 - `completeness` is `best-effort`: a sensor that cannot keep up misses packets.
@@ -140,7 +141,7 @@ class Zeek:
             **{"from": self._end(fields.get("id.orig_h"), self.from_country, "originator")},
             to=self._end(fields.get("id.resp_h"), self.to_country, "responder"),
             sequence=self.sequence,
-            protocol="tls" if log == "ssl" else _protocol(service) or fields.get("proto"),
+            protocol="tls" if log == "ssl" else _protocol(service) or _protocol(fields.get("proto")),
             tls_version="none" if service == "http" else version,
             cipher=fields.get("cipher"),
             bytes=None if sent == [None, None] else sum(part or 0 for part in sent),
@@ -199,8 +200,8 @@ def _scalar(value: Value) -> str:
 
 
 def _log(fields: dict[str, str]) -> str:
-    """`conn` or `ssl`, by what only they have: the line of a JSON stream need not say which log it is of."""
-    if "conn_state" in fields or "proto" in fields:
+    """`conn` or `ssl`, by what only they have: a line of JSON need not say which log it is of, nor a path its log."""
+    if "conn_state" in fields:
         return "conn"
     if "established" in fields:
         return "ssl"
@@ -208,9 +209,11 @@ def _log(fields: dict[str, str]) -> str:
 
 
 def _time(text: str | None) -> str:
-    """RFC 3339 of `ts`, which is Unix time, or already ISO 8601 in some JSON."""
+    """RFC 3339 of `ts`: Unix time, or in JSON what `LogAscii::json_timestamps` chose, milliseconds or ISO 8601."""
     if text is None:
         raise MalformedInput("a line without its time", expected="ts")
+    if millis := re.fullmatch(r"([0-9]{9,10})([0-9]{3})(?:\.([0-9]+))?", text):
+        return unix_time(f"{millis[1]}.{millis[2]}{millis[3] or ''}")
     return unix_time(text) if re.fullmatch(r"[0-9.]+", text) else text
 
 
@@ -221,9 +224,9 @@ def _ended(started: str, duration: str | None) -> str | None:
 
 
 def _protocol(service: str | None) -> str | None:
-    """The services that Zeek recognised, `ssl+http` for several."""
-    names = [name for name in (service or "").split(",") if re.fullmatch(r"[A-Za-z][A-Za-z0-9./-]*", name)]
-    joined = "+".join(names)
+    """The services that Zeek recognised, `ssl+http` for several, `dce-rpc` for `dce_rpc`; one after `-` was none."""
+    names = (service or "").replace("_", "-").split(",")
+    joined = "+".join(name for name in names if re.fullmatch(r"[A-Za-z][A-Za-z0-9./-]*", name))
     return joined if 0 < len(joined) <= 32 else None
 
 

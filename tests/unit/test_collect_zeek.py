@@ -183,6 +183,8 @@ def test_a_place_is_read() -> None:
         ({"service": "-"}, {"protocol": "tcp", "tls_version": None}),
         ({"service": "ssl,http"}, {"protocol": "ssl+http", "tls_version": None}),
         ({"service": "ann@example.com"}, {"protocol": "tcp"}),
+        ({"service": "dce_rpc,-ssl"}, {"protocol": "dce-rpc"}),
+        ({"service": "-", "proto": "unknown_transport"}, {"protocol": "unknown-transport"}),
         ({"duration": "-", "orig_bytes": "-", "resp_bytes": "-"}, {"ended": None, "bytes": None}),
         ({"orig_bytes": "-"}, {"bytes": 4518}),
         ({"id.orig_p": "-"}, {"bytes": 5418}),
@@ -199,6 +201,33 @@ def test_a_line_without_a_uid_is_known_by_its_place(tmp_path: Path) -> None:
     found = event(run_on(Zeek(places=PLACES), tmp_path, log(CONN | {"uid": "-"}), "conn.2026-07-01.log"))
     assert found["id"] == "conn.log:2026-07-01T12:00:03.120Z:9"
     assert "session_id" not in found["data"]
+
+
+@pytest.mark.parametrize("ts", ["1782907203120", "1782907203120.0", '"2026-07-01T12:00:03.120000Z"'])
+def test_times_of_json_may_be_in_milliseconds_or_written_out(tmp_path: Path, ts: str) -> None:
+    line = streamed(CONN).replace('"ts": 1782907203.12,', f'"ts": {ts},')
+    found = event(run_on(Zeek(places=PLACES), tmp_path, line))
+    assert found["id"] == "CHhAvVGS1DHFjwGM9:conn:2026-07-01T12:00:03.120Z"
+    assert found["data"]["ended"] == "2026-07-01T12:00:05.620Z"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "acme.example", "qtype_name": "A", "rcode": "0"},
+        {"analyzer": "SSL", "failure_reason": "Invalid version"},
+        {"note": "SSL::Weak_Key", "msg": "weak", "sub": "acme.example"},
+    ],
+    ids=["dns", "dpd", "notice"],
+)
+def test_a_line_of_another_log_of_the_same_connection_is_no_hop(
+    tmp_path: Path, other: dict[str, str]
+) -> None:
+    shared = {name: CONN[name] for name in list(CONN)[:7]}
+    for content, line in ((log({**shared, **other}), 9), (streamed({**shared, **other}), 1)):
+        found = reasons(run_on(Zeek(places=PLACES), tmp_path, content))
+        assert list(found) == [line]
+        assert found[line].startswith("neither a line of conn.log nor of ssl.log")
 
 
 def test_what_is_no_hop_is_set_aside_and_the_others_stand(tmp_path: Path) -> None:
