@@ -31,11 +31,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file said of its fields, before the records that it holds for."""
+    """What a file said of its fields, before the records that it holds for; `path` is Zeek's name of the log."""
 
     names: tuple[str, ...] = ()
     separator: str = "\t"
     unset: str = "-"
+    path: str = ""
 
 
 NO_HEADER = Header()

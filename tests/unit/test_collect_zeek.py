@@ -205,10 +205,30 @@ def test_a_line_without_a_uid_is_known_by_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ts", ["1782907203120", "1782907203120.0", '"2026-07-01T12:00:03.120000Z"'])
 def test_times_of_json_may_be_in_milliseconds_or_written_out(tmp_path: Path, ts: str) -> None:
-    line = streamed(CONN).replace('"ts": 1782907203.12,', f'"ts": {ts},')
-    found = event(run_on(Zeek(places=PLACES), tmp_path, line))
-    assert found["id"] == "CHhAvVGS1DHFjwGM9:conn:2026-07-01T12:00:03.120Z"
-    assert found["data"]["ended"] == "2026-07-01T12:00:05.620Z"
+    line = streamed(CONN)
+    other = line.replace('"ts": 1782907203.12,', f'"ts": {ts},')
+    assert other != line
+    assert run_on(Zeek(places=PLACES), tmp_path, other) == run_on(Zeek(places=PLACES), tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [
+        ("2026-07-01T12:00:00.000000Z", "2026-07-01T12:00:00Z"),
+        ("2026-07-01T12:00:00Z", "2026-07-01T12:00:00Z"),
+    ],
+)
+def test_a_time_that_is_written_out_loses_no_more_than_its_last_zeros(
+    tmp_path: Path, written: str, time: str
+) -> None:
+    assert event(run_on(Zeek(places=PLACES), tmp_path, json.dumps({**CONN, "ts": written})))["time"] == time
+
+
+@pytest.mark.parametrize("path", ["open_conn", "open_ssl", "conn_long"])
+def test_a_connection_that_goes_on_is_no_hop_yet(tmp_path: Path, path: str) -> None:
+    going_on = log(CONN).replace("#path\tconn", f"#path\t{path}")
+    assert "goes on" in reasons(run_on(Zeek(places=PLACES), tmp_path, going_on))[9]
+    assert "goes on" in reasons(run_on(Zeek(places=PLACES), tmp_path, streamed({"_path": path, **CONN})))[1]
 
 
 @pytest.mark.parametrize(
