@@ -12,7 +12,8 @@ is read. A line of the log service is a JSON object of the members that its guid
 
 - `id` is the request's id; a line without one is known by its place (see `base`), and so is each object of a batch that
   was deleted, since all of them have the same.
-- `source` is `/aliyun/oss/<account of the bucket's owner>`: whose log it is.
+- `source` is `/aliyun/oss/<account of the bucket's owner>`: whose log it is; the log service's is `/aliyun/sls/…`,
+  since it tells the same access in other words.
 - `outcome` is that of the HTTP status, `reason` the vendor's error code; the path's query string stays behind.
 - `tls_version` is `none` for `http_type` HTTP of the log service; otherwise these logs do not tell it.
 - `completeness` is `best-effort`: the vendor promises neither that a file is complete nor that it comes in time.
@@ -75,10 +76,11 @@ class Oss:
         return split_text(file)
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
-        fields = read_service(raw) if raw.startswith(b"{") else read_line(decode(raw))
+        is_service = raw.startswith(b"{")
+        fields = read_service(raw) if is_service else read_line(decode(raw))
         event: Object = {
             "specversion": "1.0",
-            "source": f"/aliyun/oss/{segment(fields['owner'])}",
+            "source": f"/aliyun/{'sls' if is_service else 'oss'}/{segment(fields['owner'])}",
             "type": ACCESS.name,
             "subject": self.subject,
             "time": fields["time"],

@@ -207,9 +207,11 @@ _OPEN = re.compile(r"open_.*|conn_long")
 
 
 def _log(fields: dict[str, str], path: str) -> str:
-    """`conn` or `ssl`, by what only they have: a line of JSON need not say which log it is of, nor a path its log."""
+    """`conn` or `ssl`: by the path, else by what only they have; JSON may lack it, and logs may be renamed."""
     if _OPEN.fullmatch(path):
         raise MalformedInput("a line of a connection that goes on, and has its own when it ends")
+    if path in ("conn", "ssl"):
+        return path
     if "conn_state" in fields:
         return "conn"
     if "established" in fields:

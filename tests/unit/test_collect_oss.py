@@ -163,6 +163,10 @@ def test_a_record_of_the_log_service_is_the_same_access(tmp_path: Path) -> None:
     found = event(run_on(Oss(), tmp_path, json.dumps(SERVICE)))
     of_a_file = event(run_on(Oss(), tmp_path, LINE + "\n"))
     assert (found.pop("time"), of_a_file.pop("time")) == ("2026-07-01T12:00:03Z", "2026-07-01T20:00:03+08:00")
+    assert (found.pop("source"), of_a_file.pop("source")) == (
+        "/aliyun/sls/1657136100000001",
+        "/aliyun/oss/1657136100000001",
+    )
     assert found["data"].pop("raw_sha256") == Digest.of(json.dumps(SERVICE).encode()).hex()
     del of_a_file["data"]["raw_sha256"]
     assert found == of_a_file

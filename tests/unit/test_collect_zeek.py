@@ -48,7 +48,7 @@ PLACES = parse_places(
 
 
 def head(fields: dict[str, str], separator: str = "\t") -> str:
-    kind = "conn" if "conn_state" in fields else "ssl"
+    kind = "conn" if "conn_state" in fields else "ssl" if "established" in fields else "other"
     written = "".join(f"\\x{ord(character):02x}" for character in separator)
     lines = [["#set_separator", ","], ["#empty_field", "(empty)"], ["#unset_field", "-"], ["#path", kind]]
     lines += [["#open", "2026-07-01-12-00-00"], ["#fields", *fields], ["#types", *["string"] * len(fields)]]
@@ -222,6 +222,15 @@ def test_a_time_that_is_written_out_loses_no_more_than_its_last_zeros(
     tmp_path: Path, written: str, time: str
 ) -> None:
     assert event(run_on(Zeek(places=PLACES), tmp_path, json.dumps({**CONN, "ts": written})))["time"] == time
+
+
+def test_a_log_is_known_by_its_path_or_by_what_only_it_has(tmp_path: Path) -> None:
+    plain = {name: value for name, value in CONN.items() if name != "conn_state"}
+    found = event(run_on(Zeek(places=PLACES), tmp_path, streamed({"_path": "conn", **plain})))
+    assert found == event(run_on(Zeek(places=PLACES), tmp_path, log(CONN)))
+    assert found == event(
+        run_on(Zeek(places=PLACES), tmp_path, log(CONN).replace("#path\tconn", "#path\tpeers"))
+    )
 
 
 @pytest.mark.parametrize("path", ["open_conn", "open_ssl", "conn_long"])
