@@ -80,7 +80,7 @@ def http_outcome(status: str | None) -> tuple[str, str | None]:
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLF = re.compile(
-    r"([0-9]{2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{2})([0-9]{2})"
+    r"([0-9]{1,2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{2})([0-9]{2})"
 )
 
 
@@ -93,7 +93,7 @@ def clf_time(text: str) -> str:
     if match is None or match[2] not in _MONTHS:
         raise MalformedInput("not a time", expected="the form 01/Jul/2026:20:00:03 +0800")
     day, month, year, clock, hours, minutes = match.groups()
-    return f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{clock}{hours}:{minutes}"
+    return f"{year}-{_MONTHS.index(month) + 1:02}-{day:0>2}T{clock}{hours}:{minutes}"
 
 
 def unix_time(text: str) -> str:
