@@ -6,8 +6,8 @@ A line is (one line, here folded) of the S3 user guide's “server access log fo
     REST.GET.OBJECT 2026/1.ts "GET /replays/2026/1.ts HTTP/1.1" 200 - 4518 4518 21 20 "-" "aws-cli/2" - s9lz…= SigV4
     ECDHE-RSA-AES128-GCM-SHA256 AuthHeader replays.s3.eu-west-1.amazonaws.com TLSv1.2 - Yes eu-west-1
 
-The first 18 fields are as old as the format. What came later stands at the end and may be missing; what will come after
-it is not read.
+The first 17 fields, up to the user agent, are as old as the format. What came later stands at the end and may be
+missing; what will come after it is not read.
 
 - `id` is `<request id>:<operation>`, since a copy logs two operations under one request. `BATCH.…` logs a line for each
   object of one request: those are known by their place (see `base`), as a request without an id is.
@@ -74,8 +74,8 @@ _FIELDS = (
         "source_region",
     ),
 )
-_QUOTED, _OLDEST = 17, 18
-"""As many fields may have quotes; as many has a line at least."""
+_OLDEST = 17
+"""As many fields a line has at least, and only they may have quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,12 @@ class S3:
         return split_text(file)
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
-        found, rest = split_fields(decode(raw), _QUOTED)
-        if '"' in rest:
-            raise MalformedInput(
-                "not an S3 access", expected=f"no quote after field {_QUOTED}, the user agent"
-            )
-        found += rest.split(" ") if rest else []
+        found, rest = split_fields(decode(raw), _OLDEST)
         if len(found) < _OLDEST:
             raise MalformedInput("not an S3 access", expected=f"{_OLDEST} fields or more", got=len(found))
+        if '"' in rest:
+            raise MalformedInput("not an S3 access", expected="no quote after the user agent")
+        found += rest.split(" ")
         fields = {name: present(text) for name, text in zip(_FIELDS, found, strict=False)}
         id, operation = fields["request_id"], fields["operation"] or ""
         event: Object = {
