@@ -144,54 +144,42 @@ def too_long(number: int, line: bytes) -> RawRecord:
 def split_json(file: BinaryIO, *names: str) -> Iterator[RawRecord]:
     """The records of a JSON file: in an array, one over several lines after the other, or one on each line.
 
-    The array may be the whole file, or the first of the members `names` that an object has.
+    The array may be the whole file, or the first of the members `names` that an object has; objects of that kind may
+    follow one another.
     """
-    if end := _enter_array(file, names):
-        yield from split_array(file, end)
-    elif _is_spread(file):
-        yield from split_objects(file)
-    else:
-        yield from split_lines(file)
-
-
-def _is_spread(file: BinaryIO) -> bool:
-    """Whether the file's first line holds no more than the start of an object."""
-    first = file.read(_CHUNK).removeprefix(_BOM).lstrip()
+    scanner = _Scanner(file)
+    wanted = {name.encode() for name in names}
+    if _find_array(scanner.peek(), wanted):
+        yield from _split_arrays(scanner, wanted)
+        return
+    is_spread = _SPREAD.match(scanner.peek())
     file.seek(0)
-    return re.match(rb"\{[ \t]*\r?\n", first) is not None
+    yield from split_objects(file) if is_spread else split_lines(file)
 
 
+_START = rb"(?:\xef\xbb\xbf)?\s*"
+_SPREAD = re.compile(_START + rb"\{[ \t]*\r?\n")
+"""A first line that holds no more than the start of an object."""
+_WHOLE, _OBJECT, _MEMBER = re.compile(_START + rb"\["), re.compile(_START + rb"\{"), re.compile(rb"\s*:\s*\[")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},"]', re.DOTALL)
-_ARRAY = re.compile(rb"\s*:\s*\[")
-_ARRAY_END = re.compile(rb"\]\s*")
+_WHOLE_END = re.compile(rb"\]\s*")
 _SCALAR = rb'(?:"(?:[^"\\]|\\.)*+"|[-+.0-9A-Za-z]+|\[\s*\])'
 _OBJECT_END = re.compile(rb'\]\s*(?:,\s*"[^"\\]*+"\s*:\s*%s\s*)*+\}\s*' % _SCALAR, re.DOTALL)
-"""What may follow the array within its object: members that hold nothing, such as a token for the next page."""
+"""What may follow an array within its object: members that hold nothing, such as a token for the next page."""
 
 
-def _enter_array(file: BinaryIO, names: tuple[str, ...]) -> re.Pattern[bytes] | None:
-    """Stand in the array that holds the records, and tell what may follow it; at the file's start if there is none.
-
-    What stands before it in its object is at most one read long.
-    """
-    head = file.read(_CHUNK)
-    body = head.removeprefix(_BOM)
-    found = _find_array(body, {name.encode() for name in names})
-    file.seek(0 if found is None else len(head) - len(body) + found[0])
-    return None if found is None else found[1]
-
-
-def _find_array(body: bytes, names: set[bytes]) -> tuple[int, re.Pattern[bytes]] | None:
-    if whole := re.match(rb"\s*\[", body):
-        return whole.end(), _ARRAY_END
-    opening = re.match(rb"\s*\{", body)
+def _find_array(text: bytes, names: set[bytes]) -> tuple[int, re.Pattern[bytes]] | None:
+    """Where the array that holds records begins in `text`, and what may follow it; None if there is none."""
+    if whole := _WHOLE.match(text):
+        return whole.end(), _WHOLE_END
+    opening = _OBJECT.match(text)
     depth = 1
-    for token in _TOKEN.finditer(body, opening.end()) if opening else ():
+    for token in _TOKEN.finditer(text, opening.end()) if opening else ():
         if token[0] in (b"[", b"{"):
             depth += 1
         elif token[0] in (b"]", b"}"):
             depth -= 1
-        elif depth == 1 and token[0][1:-1] in names and (array := _ARRAY.match(body, token.end())):
+        elif depth == 1 and token[0][1:-1] in names and (array := _MEMBER.match(text, token.end())):
             return array.end(), _OBJECT_END
         if depth == 0:
             break
@@ -199,10 +187,16 @@ def _find_array(body: bytes, names: set[bytes]) -> tuple[int, re.Pattern[bytes]]
 
 
 class _Scanner:
-    """Walks over the brackets of JSON, and holds what was not cut off yet: at most a record and a read."""
+    """Walks over the brackets of JSON, and holds what was not cut off yet: at most a record and two reads."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.held, self.at = file, b"", 0
+
+    def peek(self, size: int | None = None) -> bytes:
+        """What comes next: of as many bytes as one read has, or `size`, if there are as many."""
+        while len(self.held) < (size or _CHUNK) and (chunk := self.file.read(_CHUNK)):
+            self.held += chunk
+        return self.held
 
     def bracket(self) -> bytes:
         """The next bracket or comma outside of text; none at the file's end, or where a record gets too long."""
@@ -219,38 +213,56 @@ class _Scanner:
             if not token[0].startswith(b'"'):
                 return token[0]
 
-    def cut(self) -> bytes:
-        """What was walked over since the last cut, with the bracket that it ends in."""
-        passed, self.held, self.at = self.held[: self.at], self.held[self.at :], 0
+    def cut(self, size: int | None = None) -> bytes:
+        """What was walked over since the last cut, or the next `size` bytes."""
+        end = self.at if size is None else size
+        passed, self.held, self.at = self.held[:end], self.held[end:], 0
         return passed
 
     def rest(self, number: int, problem: str) -> RawRecord:
-        """Everything from here on as one record: where the next one begins cannot be told."""
-        if len(self.held) > MAX_RECORD:
-            problem = f"a record of over {MAX_RECORD} bytes; the rest of the file was not read"
-        return RawRecord(number, self.held[:MAX_RECORD], problem)
+        """Everything from here on as one record, since where the next one begins cannot be told. Nothing comes next."""
+        if len(self.peek(MAX_RECORD + 1)) > MAX_RECORD:
+            problem = f"over {MAX_RECORD} bytes after the last record; the rest of the file was not read"
+        rest, self.held, self.file = self.held[:MAX_RECORD], b"", io.BytesIO()
+        return RawRecord(number, rest, problem)
 
 
-def split_array(file: BinaryIO, end: re.Pattern[bytes] = _OBJECT_END) -> Iterator[RawRecord]:
-    """The elements of the JSON array in which the file stands; what follows the last one has to match `end`.
+def _split_arrays(scanner: _Scanner, names: set[bytes]) -> Iterator[RawRecord]:
+    number = 0
+    while found := _find_array(scanner.peek(), names):
+        start, end = found
+        scanner.cut(start)
+        for record in _split_array(scanner, number):
+            number = record.number
+            yield record
+        after = end.match(scanner.peek())
+        if after is None:
+            break
+        scanner.cut(after.end())
+    if scanner.peek().strip():
+        yield scanner.rest(number + 1, "text after the last record")
+
+
+def _split_array(scanner: _Scanner, number: int) -> Iterator[RawRecord]:
+    """The elements of the array that comes next, counted on from `number`, up to the bracket that closes it.
 
     What is not JSON between the brackets comes out as it is, for the reader of records to refuse.
     """
-    scanner, depth, number = _Scanner(file), 0, 0
+    before, depth = number, 0
     while bracket := scanner.bracket():
         if bracket in b"[{":
             depth += 1
         elif bracket in b"]}" and depth:
             depth -= 1
         elif depth == 0:
-            element = scanner.cut()[:-1].strip()
+            element = scanner.cut(scanner.at - 1).strip()
             closed = bracket != b","
-            if element or not closed or number:
+            if element or not closed or number > before:
                 number += 1
                 yield RawRecord(number, element, None if element else "an empty place in the array")
             if closed:
-                yield from _after(file, bracket + scanner.held, number, end)
                 return
+            scanner.cut(1)
     yield scanner.rest(number + 1, "the file ends before its array does")
 
 
@@ -265,11 +277,5 @@ def split_objects(file: BinaryIO) -> Iterator[RawRecord]:
             if depth == 0:
                 number += 1
                 yield RawRecord(number, scanner.cut().removeprefix(_BOM if number == 1 else b"").strip())
-    if scanner.held.strip():
+    if scanner.peek().strip():
         yield scanner.rest(number + 1, "the file ends within this record")
-
-
-def _after(file: BinaryIO, buffer: bytes, number: int, end: re.Pattern[bytes]) -> Iterator[RawRecord]:
-    rest = buffer + file.read(MAX_RECORD)
-    if not end.fullmatch(rest):
-        yield RawRecord(number + 1, rest[:MAX_RECORD], "text after the last record")

@@ -276,10 +276,20 @@ SPREAD = json.dumps(RECORD, indent=4).encode()
         b"\xef\xbb\xbf%s\r\n\r\n%s" % (LINE, LINE),
         b"\xef\xbb\xbf\n[%s,\n%s]\n" % (LINE, LINE),
         b"%s\r\n%s" % (SPREAD, SPREAD),
+        b'{"Records":[%s]}{"owner":"a","Records":[%s],"n":0}\n{"Records":[]}\n' % (LINE, LINE),
         b'{"v":{"Records":[0]},"page":["Records"],"Records":[%s,%s],"token":"a\\"]","n":[], "m" :null}'
         % (LINE, LINE),
     ],
-    ids=["records", "records-spread", "lines", "lines-crlf", "array", "objects-spread", "not-first-nor-last"],
+    ids=[
+        "records",
+        "records-spread",
+        "lines",
+        "lines-crlf",
+        "array",
+        "objects-spread",
+        "several",
+        "not-first",
+    ],
 )
 def test_every_shape_is_read_whatever_the_name_and_compressed_or_not(
     tmp_path: Path, content: bytes, packed: bool
@@ -385,6 +395,8 @@ def test_one_bad_record_is_set_aside_and_the_others_stand(
         (b'{"Records":[%s],"more":{}}' % LINE, 1, {"2": "text after the last record"}),
         (b'{"Records":[%s],"Records":[%s]}' % (LINE, LINE), 1, {"2": "text after the last record"}),
         (b"[%s]}" % LINE, 1, {"2": "text after the last record"}),
+        (b'{"Records":[%s]}\n{"Records":[%s' % (LINE, LINE), 1, {"2": "the file ends before its array does"}),
+        (b'{"Records":[%s]}\n{"Things":[%s]}' % (LINE, LINE), 1, {"2": "text after the last record"}),
         (b"%s\n%s" % (SPREAD, SPREAD[:-9]), 1, {"2": "the file ends within this record"}),
         (b"%s\n]\n%s" % (SPREAD, SPREAD), 2, {"2": "not JSON: got Expecting value at character 0"}),
     ],
@@ -414,12 +426,11 @@ def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) 
     st.integers(1, 40),
 )
 def test_an_array_is_cut_where_python_cuts_it(values: list[Any], ascii_only: bool, chunk: int) -> None:
-    text = json.dumps({"Records": values}, ensure_ascii=ascii_only)
+    text = json.dumps(values, ensure_ascii=ascii_only)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_CHUNK", chunk)
         file = io.BytesIO(text.encode("utf-8", "surrogatepass"))
-        file.seek(len('{"Records": ['))
-        found = list(files.split_array(file))
+        found = list(files.split_json(file))
     assert [json.loads(record.raw.decode("utf-8", "surrogatepass")) for record in found] == values
     assert all(record.problem is None for record in found)
 
