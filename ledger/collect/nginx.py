@@ -101,9 +101,9 @@ class Nginx:
 
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "address": ("remote_addr", "client_ip", "clientip", "remote_ip"),
+    "address": ("remote_addr", "client_ip", "clientip", "remote_ip", "ip"),
     "user": ("remote_user", "ssl_client_s_dn", "auth"),
-    "time": ("time_iso8601", "time_local", "msec", "@timestamp", "timestamp", "time"),
+    "time": ("time_iso8601", "time_local", "msec", "@timestamp", "timestamp", "time", "date"),
     "request": ("request",),
     "method": ("request_method", "method", "verb"),
     "path": ("request_uri",),

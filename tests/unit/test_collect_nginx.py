@@ -185,6 +185,13 @@ def test_json_is_read_by_the_names_of_its_members(tmp_path: Path, time: dict[str
     assert_hidden(found, "198.51.100.7", "acme.example", "curl")
 
 
+def test_members_may_have_the_usual_words_for_variables(tmp_path: Path) -> None:
+    written = {"date": "2026-07-01T20:00:03+08:00", "ip": "198.51.100.7", "path": "/a?b", "verb": "HEAD"}
+    found = one(tmp_path, json.dumps(written | {"response": "200", "agent": "curl", "bytes": 7}))
+    told = ("source_address", "resource", "action", "outcome", "user_agent", "bytes")
+    assert [found[name] for name in told] == ["198.51.100.7", "/a", "HEAD", "allowed", "curl", 7]
+
+
 def test_a_country_that_is_none_is_left_out(tmp_path: Path) -> None:
     line = {"msec": 1782907203.5, "status": "200", "request": "GET / HTTP/1.1", "geoip_country_code": "XX"}
     found = event(run_on(Nginx(), tmp_path, json.dumps(line) + "\n"))
