@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.entry import Entry
-from ledger.errors import InputError, IntegrityError, MalformedInput, PackageRefuted, VerificationError
+from ledger.errors import (
+    InputError,
+    IntegrityError,
+    LedgerError,
+    MalformedInput,
+    PackageRefuted,
+    VerificationError,
+)
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey
 from ledger.ports import Store
@@ -102,10 +109,7 @@ class PushCheck:
             raise PackageRefuted("two signed pushes of one entry", step="pushes", got=f"position {first}")
         try:
             head, signed = check_push(note, self._origin, party, self._keys)
-        except VerificationError as error:
-            error.step = "pushes"
-            raise
-        except InputError as error:
+        except (VerificationError, InputError) as error:
             raise _refused(error) from None
         self._open = _OpenPush(head, others, party, held=signed.held)
 
@@ -170,5 +174,5 @@ def _other(value: Value) -> tuple[int, Digest]:
     raise MalformedInput("a line of pushes.ndjson is out of form", expected="others of index and leaf")
 
 
-def _refused(error: InputError) -> PackageRefuted:
+def _refused(error: LedgerError) -> PackageRefuted:
     return PackageRefuted(error.message, step="pushes", expected=error.expected, got=error.got)
