@@ -106,12 +106,12 @@ def _gzip(body: bytes) -> IO[bytes]:
 
 
 def _zstd(body: bytes) -> IO[bytes]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-    return _opened(_read(decompressor.stream_reader(body, read_across_frames=True)))
+    return _opened(_frames(body))
 
 
 _ENCODINGS: dict[str, Unpack] = {"identity": plain, "": plain, "gzip": _gzip, "x-gzip": _gzip, "zstd": _zstd}
 _STEP = 64 * 1024
+_SIP = 256
 
 
 def _inflated(body: bytes) -> Iterator[bytes]:
@@ -128,9 +128,18 @@ def _inflated(body: bytes) -> Iterator[bytes]:
         rest = member.unused_data
 
 
-def _read(stream: zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
-    while chunk := stream.read(_STEP):
-        yield chunk
+def _frames(body: bytes) -> Iterator[bytes]:
+    """The frames of a zstd file (RFC 8878 §3), a few bytes at a time, for four of them may stand for 128 KiB."""
+    frame = None
+    for start in range(0, len(body), _SIP):
+        rest = body[start : start + _SIP]
+        while rest:
+            frame = frame or zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+            yield frame.decompress(rest)
+            rest = frame.unused_data
+            frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError
 
 
 def _opened(chunks: Iterator[bytes]) -> IO[bytes]:
@@ -149,7 +158,7 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        while not self._rest:
+        while not self._rest:  # a step may unpack to nothing
             try:
                 self._rest = next(self._chunks)
             except StopIteration:
