@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from ledger.errors import NotFound
 from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
-from ledger.records import Log
+from ledger.records import ApiKey, Log
 from ledger.types import Origin
 from ledger.workers import Worker
+
+
+class RecentKeys:
+    """API keys that were read from the store in the last second, for those who ask many times a second.
+
+    A key that is revoked is therefore taken for a second more, by those who keep to this.
+    """
+
+    SECONDS = 1.0
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[float, ApiKey]] = {}
+
+    def get(self, id: str) -> ApiKey | None:
+        read, key = self._read.get(id, (0.0, None))
+        return key if time.monotonic() - read < self.SECONDS else None
+
+    def put(self, key: ApiKey) -> None:
+        if len(self._read) >= self.MOST:
+            self._read.clear()
+        self._read[key.id] = time.monotonic(), key
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +47,7 @@ class Services:
     pipeline: Pipeline
     worker: Worker | None
     intake: Intake
+    keys: RecentKeys = field(default_factory=RecentKeys)
 
     @property
     def store(self) -> Store:
@@ -37,7 +62,7 @@ class Services:
         return self.pipeline.clock
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The services of this application."""
     return cast(Services, request.app.state.services)
 
@@ -45,10 +70,14 @@ def services(request: Request) -> Services:
 Ledger = Annotated[Services, Depends(services)]
 
 
-def log_of(log: str, ledger: Ledger) -> Log:
+async def log_of(log: str, ledger: Ledger) -> Log:
     """The log in the path."""
+    origin = Origin(log)
+    known = ledger.pipeline.known_log(origin)
+    if known is not None:
+        return known
     try:
-        return ledger.store.log(Origin(log))
+        return await run_in_threadpool(ledger.pipeline.log, origin)
     except NotFound:
         raise NotFound("no such log", got=repr(log[:100]), advice="`GET /v1/logs` lists the logs.") from None
 

@@ -41,7 +41,7 @@ from ledger.records import (
 from ledger.statement import StatementReader, VisibleMembers
 from ledger.types import Origin, PartyId, Position, log_id
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Pipeline:
@@ -103,7 +103,7 @@ class Pipeline:
         self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
     ) -> Prepared:
         """All of a push that needs no lock: checked and salted, ready for `commit`. Raises as `push`."""
-        log = self._log(origin)
+        log = self.log(origin)
         statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
         signed = check_signature(log, party, statements, signature, self._keys(party, signature))
         return Prepared(party, statements, signed)
@@ -127,11 +127,13 @@ class Pipeline:
             group.write()
         return [work.error or self._result(origin, work) for work in group.works]
 
-    def _log(self, origin: Origin) -> Log:
-        """The log as it was created, which never changes."""
-        if origin not in self._logs:
-            self._logs[origin] = self.store.log(origin)
-        return self._logs[origin]
+    def log(self, origin: Origin) -> Log:
+        """The log as it was created, which never changes. Raises NotFound."""
+        return self.known_log(origin) or self._logs.setdefault(origin, self.store.log(origin))
+
+    def known_log(self, origin: Origin) -> Log | None:
+        """As `log`, without asking the store: None if it was not asked before."""
+        return self._logs.get(origin)
 
     def _keys(self, party: PartyId, signature: str | None) -> Sequence[PartyKey]:
         return () if signature is None else self.store.party_keys(party)
@@ -227,7 +229,7 @@ class Pipeline:
         sealed = []
         while header := self._seal_one(origin, force=force):
             sealed.append(header)
-            log.info(
+            logger.info(
                 "sealed", log=origin, batch=header.batch_no, first=header.first_leaf, leaves=header.leaf_count
             )
         return sealed

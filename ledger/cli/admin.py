@@ -248,7 +248,7 @@ def key_list(context: typer.Context, json: JsonOption = False) -> None:
 def key_revoke(
     context: typer.Context, id: Annotated[str, typer.Argument(help="The id, as `key list` shows.")]
 ) -> None:
-    """Revoke an API key, at once and for ever."""
+    """Revoke an API key, for ever: at once for reading, within a second for pushing."""
     with open_store_only(load_settings(context)) as (store, _, clock):
         store.revoke_api_key(id, clock.now())
     out.print(f"revoked {id}", markup=False)
