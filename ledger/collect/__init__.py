@@ -9,6 +9,7 @@ from ledger.collect.cloudtrail import CloudTrail
 from ledger.collect.generic import FieldMapping, Generic, parse_mapping
 from ledger.collect.nginx import Nginx
 from ledger.collect.oss import Oss
+from ledger.collect.postgresql_logs import PostgresqlLogs
 from ledger.collect.s3 import S3
 from ledger.collect.zeek import Place, Places, Zeek, parse_places
 
@@ -26,6 +27,7 @@ __all__ = [
     "Outcome",
     "Place",
     "Places",
+    "PostgresqlLogs",
     "SetAside",
     "Tally",
     "Zeek",

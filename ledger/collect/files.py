@@ -24,6 +24,8 @@ from ledger.errors import NotFound
 MAX_RECORD = 4 * 1024 * 1024
 """Size over which a record is not held in memory, in bytes. An event may have 256 KiB."""
 
+UNFINISHED = "the file ends within this line; import it again when the line has its end"
+
 _CHUNK = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _BOM = b"\xef\xbb\xbf"
@@ -113,9 +115,7 @@ def split_text(file: BinaryIO) -> Iterator[RawRecord]:
         if len(line) > MAX_RECORD:
             yield too_long(number, line)
         elif raw.strip() and not line.endswith(b"\n"):
-            yield RawRecord(
-                number, raw, "the file ends within this line; import it again when the line has its end"
-            )
+            yield RawRecord(number, raw, UNFINISHED)
         elif raw.strip():
             yield RawRecord(number, raw)
 
