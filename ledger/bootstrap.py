@@ -10,10 +10,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.adapters.clock import SystemClock
-from ledger.adapters.keys import EvmKeyFile, FileKeyring
+from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile
 from ledger.anchor import ContractRef
 from ledger.disclosure import SALT_BYTES
 from ledger.errors import InputError, NotFound
@@ -204,6 +205,28 @@ def open_chain(rpc: str, address: str, chain_id: int | None = None, timeout: flo
         yield chain
     finally:
         chain.close()
+
+
+def id_secret(settings: Settings) -> bytes:
+    """The secret under which ids name resources, which the data folder keeps; made once.
+
+    Raises:
+        InputError: the folder is not initialised, or the secret cannot be read.
+    """
+    _contract(settings)
+    return SecretFile(settings.id_secret_file).load_or_create()
+
+
+def read_secret(path: Path) -> bytes:
+    """A secret in a file of its own. Raises NotFound, or MalformedInput if the file holds something else."""
+    return SecretFile(path).load()
+
+
+def postgresql_permissions(conninfo: str) -> Iterator[bytes]:
+    """The permissions of a running PostgreSQL. See `ledger.adapters.postgresql_grants.read_permissions`."""
+    from ledger.adapters.postgresql_grants import read_permissions
+
+    return read_permissions(conninfo)
 
 
 def _contract(settings: Settings) -> ContractRef:

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         return self.registrar_key or self.data / "keys" / "registrar.key"
 
     @property
+    def id_secret_file(self) -> Path:
+        return self.data / "keys" / "ids.secret"
+
+    @property
     def policy(self) -> Policy:
         return Policy(
             seal_leaves=self.seal_leaves,

@@ -1,10 +1,11 @@
-"""Private keys in files: one Ed25519 key for each log, one EVM key for each role.
+"""Private keys in files: one Ed25519 key for each log, one EVM key for each role, and secrets for keyed hashes.
 
 ::
 
     keys/                                    0700
         <SHA-256 of the origin, hex>.pem     0600   PKCS #8, `-----BEGIN PRIVATE KEY-----`
         operator.key                         0600   0x and 64 hex digits, one line
+        ids.secret                           0600   64 hex digits, one line
 
 A key is written once, whole and durably, and never overwritten: of two that make the same key at the same time, both
 get the first one's. Nothing in here shows a private key: no `repr`, no log line, no error.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
@@ -124,6 +126,34 @@ class EvmKeyFile:
 
     def __repr__(self) -> str:
         return f"EvmKeyFile({str(self._path)!r})"
+
+
+class SecretFile:
+    """A secret of 32 bytes, as `openssl rand -hex 32` writes one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> bytes:
+        """The secret. Raises NotFound, or MalformedInput if the file holds something else."""
+        text = _read(self._path)
+        if text is None:
+            raise NotFound(
+                f"there is no secret {self._path}",
+                advice="Restore it from its backup, or make a first one: `openssl rand -hex 32`.",
+            )
+        if not re.fullmatch(rb"[0-9a-f]{64}", text.strip()):
+            raise _broken(self._path, "64 hexadecimal digits in lower case, one line")
+        return bytes.fromhex(text.decode())
+
+    def load_or_create(self) -> bytes:
+        """The secret; a new one, durable before this returns, if there is no file."""
+        if _read(self._path) is None:
+            _write_once(self._path, f"{secrets.token_hex(32)}\n".encode())
+        return self.load()
+
+    def __repr__(self) -> str:
+        return f"SecretFile({str(self._path)!r})"
 
 
 def _broken(path: Path, expected: str) -> MalformedInput:

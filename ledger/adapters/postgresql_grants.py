@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger.collect.postgresql_grants import QUERY
-from ledger.errors import Unavailable
+from ledger.errors import MalformedInput, Unavailable
 
 
 def read_permissions(conninfo: str) -> Iterator[bytes]:
@@ -19,8 +20,17 @@ def read_permissions(conninfo: str) -> Iterator[bytes]:
     All rows are of one moment: they are read in one statement of a read-only transaction.
 
     Raises:
-        Unavailable: if the server does not answer, or refuses the question. The message does not quote `conninfo`.
+        MalformedInput: for what is no connection string.
+        Unavailable: if the server does not answer, or refuses the question.
+
+    No message quotes `conninfo`, which may hold a password.
     """
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        raise MalformedInput(
+            "not a connection string of libpq", expected="such as host=db.example dbname=shop, or a URI of it"
+        ) from None
     try:
         with psycopg.connect(conninfo) as connection:
             connection.read_only = True

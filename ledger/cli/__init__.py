@@ -2,7 +2,7 @@
 
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
-    imports.py   import
+    imports.py, import_permissions.py   import
     audit.py     prove, verify, evidence
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
@@ -18,11 +18,11 @@ import typer
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
-from ledger.cli import admin, audit, feed, imports
+from ledger.cli import admin, audit, feed, import_permissions, imports
 from ledger.cli.shared import app, complain, err, exit_code, plain
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "imports", "main"]
+__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main"]
 
 
 def main() -> None:

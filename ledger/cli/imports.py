@@ -116,9 +116,10 @@ class _Job:
         with progress_bar("importing records") as update:
             for outcome in tally.watch(collect(collector, self.paths, self.name)):
                 match outcome:
-                    case Collected(_, event):
-                        lines.append(canonical.encode(event) + b"\n")
-                        size += len(lines[-1])
+                    case Collected(_, events):
+                        encoded = [canonical.encode(event) + b"\n" for event in events]
+                        lines += encoded
+                        size += sum(map(len, encoded))
                     case SetAside():
                         _put_aside(self.set_aside, outcome)
                 if len(lines) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
@@ -142,19 +143,21 @@ Maker = Callable[..., Collector]
 
 
 def importer(name: str) -> Callable[[Maker], Maker]:
-    """Register a command that imports with the collector which the function makes from its own options."""
+    """Register a command that imports with the collector which the function makes from its own options.
+
+    An option that all imports have and the function names too reaches both; the function says how it is given.
+    """
 
     def register(make: Maker) -> Maker:
         shared = inspect.signature(_shared, eval_str=True).parameters
         own = inspect.signature(make, eval_str=True).parameters
 
         def command(**arguments: Any) -> None:
-            collector = make(**{name: arguments.pop(name) for name in own})
-            _Job(**arguments).run(collector)
+            collector = make(**{name: arguments[name] for name in own})
+            _Job(**{name: arguments[name] for name in shared}).run(collector)
 
         parameters = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in (*shared.values(), *own.values())
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in {**shared, **own}.values()
         ]
         command.__doc__ = make.__doc__
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

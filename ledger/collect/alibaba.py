@@ -3,18 +3,21 @@
 A record is one JSON object. For a bucket it unites what the API answers, its XML as JSON::
 
     {"Bucket":"replays","AccountId":"1234567890123456","Region":"oss-eu-central-1","captured_at":"2026-07-01T12:00:00Z",
-    "AccessControlPolicy":{"Owner":{"ID":"1234567890123456"},"AccessControlList":{"Grant":"public-read"}},
-    GetBucketAcl "Policy":{"Version":"1","Statement":[…]},                                       GetBucketPolicy; null
-    if none "PublicAccessBlockConfiguration":{"BlockPublicAccess":false}}                   GetBucketPublicAccessBlock
+     "Owner":{"ID":"1234567890123456"},"AccessControlList":{"Grant":"private"},     GetBucketAcl
+     "Policy":{"Version":"1","Statement":[…]},                                      GetBucketPolicy; null if none
+     "PublicAccessBlockConfiguration":{"BlockPublicAccess":false},                  GetBucketPublicAccessBlock
+     "AccountPublicAccessBlockConfiguration":{"BlockPublicAccess":true}}            GetPublicAccessBlock, renamed
 
-`"Acl":"public-read"` may stand for the second line. `complete` are policy and ACL together. For a policy it is the
-answer of RAM's GetPolicy, with that of ListEntitiesForPolicy beside it if there is one::
+The second line may stand in an `AccessControlPolicy`, as in the XML, or be `"Acl":"private"`. `complete` are policy and
+ACL together; Block Public Access, which holds if it is on for the account or the bucket, only takes away.
+
+For a policy it is the answer of RAM's GetPolicy, with that of ListEntitiesForPolicy beside it if there is one::
 
     {"AccountId":"1234567890123456","Policy":{"PolicyName":"replay-readers","PolicyType":"Custom"},
      "DefaultPolicyVersion":{"VersionId":"v1","PolicyDocument":"{\\"Version\\":\\"1\\",…}"},
      "Users":{"User":[{"UserName":"…"}]},"Groups":{"Group":[…]},"Roles":{"Role":[{"RoleName":"…"}]}}
 
-Without entities, the grants are the policy's own. A bucket is named `acs:oss:*:<account or *>:<bucket>`, a policy
+Without entities, the grants are the policy's own. A bucket is named `acs:oss:::<bucket>`, a policy
 `acs:ram::<account>:policy/<name>`, with `system` for the account where the provider wrote it. `raw_sha256` is taken
 over the record's canonical JSON.
 """
@@ -28,7 +31,7 @@ from typing import BinaryIO
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.collect.aws_buckets import block_grant
+from ledger.collect.aws_buckets import BLOCKS, block_grant
 from ledger.collect.files import NO_HEADER, Header, RawRecord
 from ledger.collect.members import segment
 from ledger.collect.policies import Named, alibaba_principals, policy_grants
@@ -76,31 +79,42 @@ class OssBuckets:
         grants = [
             *_acl_grants(acl, account),
             *([] if policy is None else _policy(policy, "bucket policy")),
+            *(block_grant(_FLAG, name) for name in BLOCKS if _is_on(record, name)),
         ]
-        if member(record, "PublicAccessBlockConfiguration").get("BlockPublicAccess") is True:
-            grants.append(block_grant("BlockPublicAccess", "PublicAccessBlockConfiguration"))
         return snapshot_event(
             self.options,
             Found(
                 system="aliyun.oss",
-                source=f"/aliyun/oss/{segment(account)}",
-                key=self.options.keys.of("aliyun.oss", bucket),
                 resource=f"acs:oss:::{bucket}",
                 grants=tuple(grants),
                 raw=canonical.encode(record),
-                api_call=" ".join(
-                    call
-                    for call, known in (("oss:GetBucketAcl", acl), ("oss:GetBucketPolicy", policy))
-                    if known is not None
-                )
-                or "oss:GetBucketPolicy",
+                api_call=" ".join(f"oss:{call}" for call, names in _CALLS.items() if names & set(record)),
                 owner=account,
                 region=text(record, "Region"),
-                captured=text(record, "captured_at"),
                 complete=acl is not None and "Policy" in record,
                 owners=frozenset({account} if account else set()),
             ),
+            source=f"/aliyun/oss/{segment(account)}",
+            key=self.options.keys.of("aliyun.oss", bucket),
+            captured=text(record, "captured_at"),
         )
+
+
+_FLAG = "BlockPublicAccess"
+_CALLS = {
+    "GetBucketAcl": {"Acl", "AccessControlPolicy", "AccessControlList"},
+    "GetBucketPolicy": {"Policy"},
+    "GetBucketPublicAccessBlock": {BLOCKS[0]},
+    "GetPublicAccessBlock": {BLOCKS[1]},
+}
+
+
+def _is_on(record: Object, name: str) -> bool:
+    """Whether Block Public Access is on; tools that turn XML into JSON write it as text."""
+    flag = member(record, name).get(_FLAG, False)
+    if not isinstance(flag, bool) and flag not in ("true", "false"):
+        raise MalformedInput(f"a record out of form: {name}", expected=f"{_FLAG}: true or false")
+    return flag in (True, "true")
 
 
 _OSS = re.compile(r"acs:oss:[^:]*:[^:]*:(.*)", re.DOTALL)
@@ -115,7 +129,7 @@ def _policy(document: Value, source: str, holder: Named | None = None) -> Iterat
 
 def _acl_of(record: Object) -> tuple[str | None, str | None]:
     """The owner and the ACL, from either form."""
-    answer = member(record, "AccessControlPolicy")
+    answer = member(record, "AccessControlPolicy") or record
     acl = text(record, "Acl") or text(member(answer, "AccessControlList"), "Grant")
     return text(member(answer, "Owner"), "ID"), acl
 
@@ -167,8 +181,6 @@ class RamPolicies:
             self.options,
             Found(
                 system="aliyun.ram",
-                source=f"/aliyun/ram/{segment(account)}",
-                key=self.options.keys.of("aliyun.ram", name),
                 resource=resource,
                 grants=tuple(
                     grant for holder in holders for grant in _policy(document, f"policy {name}", holder)
@@ -176,10 +188,12 @@ class RamPolicies:
                 raw=canonical.encode(record),
                 api_call="ram:GetPolicy",
                 owner=account,
-                captured=text(record, "captured_at"),
                 complete=True,
                 owners=frozenset({account} if account else set()),
             ),
+            source=f"/aliyun/ram/{segment(account)}",
+            key=self.options.keys.of("aliyun.ram", name),
+            captured=text(record, "captured_at"),
         )
 
 

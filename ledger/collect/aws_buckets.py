@@ -10,8 +10,9 @@ A record is one JSON object that unites what the AWS command line answers for on
      "PolicyStatus":{"IsPublic":true}}                         get-bucket-policy-status
 
 Each member may be missing: a file with the answer of one call is a record, if the option `bucket` names its bucket.
-Members that are not named here are left alone. `collect_folders` reads a folder for each bucket, named like it, with
-the answers as `.json` files of any name, `account-public-access-block.json` for the account's.
+Members that are not named here are left alone. In a folder, at any depth, the `.json` files of one folder are one
+record: the answers about the bucket that the folder is named after, in files of any name, but for
+`account-public-access-block.json` with the account's. Records of their own stand there in `.ndjson` files.
 
 The snapshot is `complete` if policy, list and block are all there, be it as null; otherwise `public` is only ever
 true or absent. `raw_sha256` is taken over the record's canonical JSON, in which the policy's text stands as AWS
@@ -29,9 +30,8 @@ from typing import BinaryIO
 
 from ledger import canonical
 from ledger.canonical import Object
-from ledger.catalogue import check_event
-from ledger.collect.base import Collected, Outcome, SetAside
-from ledger.collect.files import MAX_RECORD, NO_HEADER, Header, RawRecord
+from ledger.collect.base import Placed, records_of
+from ledger.collect.files import MAX_RECORD, NO_HEADER, Header, RawRecord, find_files
 from ledger.collect.members import segment
 from ledger.collect.policies import policy_grants
 from ledger.collect.snapshots import (
@@ -44,14 +44,14 @@ from ledger.collect.snapshots import (
     text,
     whole_or_lines,
 )
-from ledger.entry import parse_event
-from ledger.errors import InputError, MalformedInput, NotFound
+from ledger.errors import InputError, MalformedInput
 from ledger.permissions.grants import EVERYBODY, Effect, Grant, Kind, make_grant
 from ledger.permissions.reach import ACL, BLOCK
 
 SYSTEM = "aws.s3"
-_BLOCKS = ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration")
-_ANSWERS = ("Policy", "Grants", "PolicyStatus", *_BLOCKS)
+BLOCKS = ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration")
+"""Block Public Access of the bucket, and of its owner's account."""
+_ANSWERS = ("Policy", "Grants", "PolicyStatus", *BLOCKS)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
@@ -69,6 +69,16 @@ class AwsBuckets:
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         return whole_or_lines(file)
 
+    def gather(self, paths: Iterable[Path]) -> Iterator[Placed]:
+        listed = list(paths)
+        united: set[Path] = set()
+        for file in find_files(listed, self.suffixes):
+            if file in listed or file.suffix != ".json":
+                yield from records_of(self, file)
+            elif file.parent not in united:
+                united.add(file.parent)
+                yield _unite(file.parent)
+
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         record = canonical.parse_object(raw)
         bucket = text(record, "Bucket") or self.bucket
@@ -82,30 +92,34 @@ class AwsBuckets:
         status = member(record, "PolicyStatus").get("IsPublic")
         blocks = _block_grants(record)
         restricted = any(grant.conditions.get(BLOCK) == "RestrictPublicBuckets" for grant in blocks)
-        partition = "aws-cn" if region and region.startswith("cn-") else "aws"
         return snapshot_event(
             self.options,
             Found(
                 system=SYSTEM,
-                source=f"/aws/s3/{segment(account)}",
-                key=self.options.keys.of(SYSTEM, bucket),
-                resource=f"arn:{partition}:s3:::{bucket}",
+                resource=bucket_arn(bucket, region),
                 grants=(*_policy(record), *_acl(record), *blocks),
                 raw=canonical.encode(record),
                 api_call=_calls(record),
                 owner=account or canonical_id,
                 region=region,
-                captured=text(record, "captured_at"),
-                complete={"Policy", "Grants", _BLOCKS[0]} <= set(record),
+                complete={"Policy", "Grants", BLOCKS[0]} <= set(record),
                 public=status is True and not restricted,
                 owners=frozenset(id for id in (account, canonical_id) if id),
             ),
+            source=f"/aws/s3/{segment(account)}",
+            key=self.options.keys.of(SYSTEM, bucket),
+            captured=text(record, "captured_at"),
         )
+
+
+def bucket_arn(bucket: str, region: str | None) -> str:
+    """The ARN of a bucket; those in China are in a partition of their own."""
+    return f"arn:{'aws-cn' if (region or '').startswith('cn-') else 'aws'}:s3:::{bucket}"
 
 
 def _calls(record: Object) -> str:
     calls = {"Policy": "GetBucketPolicy", "Grants": "GetBucketAcl", "PolicyStatus": "GetBucketPolicyStatus"}
-    calls |= dict.fromkeys(_BLOCKS, "GetPublicAccessBlock")
+    calls |= dict.fromkeys(BLOCKS, "GetPublicAccessBlock")
     return " ".join(sorted({f"s3:{calls[name]}" for name in _ANSWERS if name in record}))
 
 
@@ -151,7 +165,7 @@ _FLAGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 def _block_grants(record: Object) -> tuple[Grant, ...]:
     """Each flag that is on, as a denial under a condition of its own name."""
     found = []
-    for name in _BLOCKS:
+    for name in BLOCKS:
         flags = member(record, name)
         if not all(isinstance(flags.get(flag, False), bool) for flag in _FLAGS):
             raise MalformedInput(f"a record out of form: {name}", expected="true or false")
@@ -169,26 +183,12 @@ def block_grant(flag: str, source: str) -> Grant:
 # --- Folders
 
 
-def collect_folders(collector: AwsBuckets, paths: Iterable[Path]) -> Iterator[Outcome]:
-    """One outcome for each folder that holds `.json` files, at any depth below `paths`, sorted within each.
-
-    Raises:
-        NotFound: before anything is read, for a path that is no folder.
-    """
-    tops = list(paths)
-    for top in tops:
-        if not top.is_dir():
-            raise NotFound("no such folder", got=str(top))
-    for folder in (folder for top in tops for folder in sorted({f.parent for f in top.rglob("*.json")})):
-        raw = b""
-        try:
-            raw = read_folder(folder)
-            event = collector.event(raw)
-            check_event(parse_event(event))
-        except (InputError, OSError) as error:
-            yield SetAside(str(folder), str(error), raw)
-        else:
-            yield Collected(str(folder), event)
+def _unite(folder: Path) -> Placed:
+    try:
+        record = RawRecord(1, read_folder(folder))
+    except (InputError, OSError) as error:
+        record = RawRecord(1, b"", str(error))
+    return str(folder), record
 
 
 def read_folder(folder: Path) -> bytes:
@@ -199,7 +199,7 @@ def read_folder(folder: Path) -> bytes:
             raise MalformedInput(f"a file of over {MAX_RECORD} bytes", got=path.name)
         answer = canonical.parse_object(path.read_bytes())
         if path.name == "account-public-access-block.json":
-            answer = {_BLOCKS[1]: answer.get(_BLOCKS[0])}
+            answer = {BLOCKS[1]: answer.get(BLOCKS[0])}
         for name, value in answer.items():
             if name in record and name != "Bucket" and record[name] != value:
                 raise MalformedInput("two files of one bucket that differ", got=name)

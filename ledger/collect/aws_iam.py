@@ -92,9 +92,6 @@ class AwsIam:
             self.options,
             Found(
                 system=SYSTEM,
-                source=f"/aws/iam/{segment(account)}",
-                # What is not in IAM's form was made up by somebody, and may be a name.
-                key=id if _ID.fullmatch(id) else self.options.keys.of(SYSTEM, arn),
                 resource=arn,
                 grants=tuple(grants),
                 raw=raw,
@@ -103,6 +100,9 @@ class AwsIam:
                 complete=all(grant.actions for grant in grants),
                 owners=frozenset({account} if account else set()),
             ),
+            source=f"/aws/iam/{segment(account)}",
+            # What is not in IAM's form was made up by somebody, and may be a name.
+            key=id if _ID.fullmatch(id) else self.options.keys.of(SYSTEM, arn),
         )
 
 

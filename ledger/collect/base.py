@@ -16,7 +16,8 @@ files, folders or compression::
         ...
 
 Nothing is lost: every record of every file comes out once, as `Collected` or as `SetAside` with its place and the
-reason. What is collected has passed the envelope's and the catalogue's rules, so it can be pushed as it is.
+reason. What is collected has passed the envelope's and the catalogue's rules, so it can be pushed as it is. A record
+that tells of more than one thing becomes as many events: all of them, or it is set aside.
 
 Ids decide what importing again means, and stand in the entry for ever. So a record's id is the one that its source gave
 it (an event id, a request id). A source that gives none leaves `id` out, and the record is known by its place::
@@ -41,7 +42,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from ledger.canonical import Object
 from ledger.catalogue import check_event
@@ -53,10 +54,10 @@ from ledger.types import format_time
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A record that became an event, ready to be pushed. `where` is `file:record`, counted from 1."""
+    """A record that became events, most often one, ready to be pushed. `where` is `file:record`, counted from 1."""
 
     where: str
-    event: Object
+    events: tuple[Object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class SetAside:
 
 
 Outcome: TypeAlias = Collected | SetAside
+Placed: TypeAlias = tuple[str, RawRecord]
+"""A record, and where it is from."""
 
 
 class Collector(Protocol):
@@ -84,19 +87,29 @@ class Collector(Protocol):
         Holds one record at a time. Errors of reading pass through.
         """
 
-    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
+    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object | list[Object]:
         """The CloudEvents object of one record: always the same for the same bytes, so that importing again changes
-        nothing. Without `id` where the source gives none; it is then made of the record's place. Raises `InputError`
-        for what is no record of this source."""
+        nothing. Without `id` where the source gives none; it is then made of the record's place. A list of them, each
+        with an id of its own, for a record that tells of more than one thing. Raises `InputError` for what is no
+        record of this source."""
+
+
+@runtime_checkable
+class Gatherer(Collector, Protocol):
+    """A collector that finds its records itself: where several files make one, or where a server is asked."""
+
+    def gather(self, paths: Iterable[Path]) -> Iterator[Placed]:
+        """The records under `paths`, each with where it is from. Raises as `collect`, and what a server answers."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one import: `read` is always `collected` plus `set_aside`."""
+    """Counts of one import: of records, `read` is always `collected` plus `set_aside`; `events` is what they became."""
 
     read: int = 0
     collected: int = 0
     set_aside: int = 0
+    events: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def watch(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -106,6 +119,7 @@ class Tally:
             match outcome:
                 case Collected():
                     self.collected += 1
+                    self.events += len(outcome.events)
                 case SetAside():
                     self.set_aside += 1
                     self.reasons[outcome.reason] += 1
@@ -121,8 +135,30 @@ def collect(collector: Collector, paths: Iterable[Path], name: str | None = None
     Raises:
         NotFound: before anything is read, for a path that does not exist.
     """
+    if isinstance(collector, Gatherer):
+        yield from _judge(collector, collector.gather(paths), _Ids(name or ""))
+        return
     for path in find_files(paths, collector.suffixes):
-        yield from _collect_file(collector, path, _Ids(unrotated(path.name) if name is None else name))
+        ids = _Ids(unrotated(path.name) if name is None else name)
+        yield from _judge(collector, records_of(collector, path), ids)
+
+
+def records_of(collector: Collector, path: Path) -> Iterator[Placed]:
+    """The records of one file, and as a last one with a problem that it cannot be read to its end."""
+    number = 0
+    try:
+        with open_file(path) as file:
+            for record in collector.records(file):
+                number = record.number
+                yield f"{path}:{number}", record
+    except (OSError, EOFError, zlib.error) as error:
+        # A broken gzip stream says so only where it breaks: what came before it stands.
+        problem = f"the file cannot be read from here on: {_why(error)}"
+        yield f"{path}:{number + 1}", RawRecord(number + 1, b"", problem)
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -151,31 +187,22 @@ class _Ids:
         return {**event, "id": f"{self.name}:{self.first}:{number}"}
 
 
-def _collect_file(collector: Collector, path: Path, ids: _Ids) -> Iterator[Outcome]:
-    number = 0
-    try:
-        with open_file(path) as file:
-            for record in collector.records(file):
-                number = record.number
-                yield _judge(collector, f"{path}:{number}", record, ids)
-    except (OSError, EOFError, zlib.error) as error:
-        # A broken gzip stream says so only where it breaks: what came before it stands.
-        yield SetAside(f"{path}:{number + 1}", f"the file cannot be read from here on: {_why(error)}", b"")
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-
-
-def _judge(collector: Collector, where: str, record: RawRecord, ids: _Ids) -> Outcome:
-    if record.problem is not None:
-        return SetAside(where, record.problem, record.raw)
-    try:
-        event = ids.complete(collector.event(record.raw, record.header), record.number)
-        check_event(parse_event(event))
-    except InputError as error:
-        return SetAside(where, _reason(error), record.raw)
-    return Collected(where, event)
+def _judge(collector: Collector, records: Iterable[Placed], ids: _Ids) -> Iterator[Outcome]:
+    for where, record in records:
+        if record.problem is not None:
+            yield SetAside(where, record.problem, record.raw)
+            continue
+        try:
+            made = collector.event(record.raw, record.header)
+            events = [
+                ids.complete(event, record.number) for event in (made if isinstance(made, list) else [made])
+            ]
+            for event in events:
+                check_event(parse_event(event))
+        except InputError as error:
+            yield SetAside(where, _reason(error), record.raw)
+        else:
+            yield Collected(where, tuple(events))
 
 
 def _reason(error: InputError) -> str:

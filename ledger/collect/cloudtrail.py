@@ -1,4 +1,4 @@
-"""AWS CloudTrail: each record is one access.
+"""AWS CloudTrail: each record is one access, and for some calls a permission snapshot too (`cloudtrail_permissions`).
 
 Field names are those of the CloudTrail user guide, “CloudTrail record contents” and “userIdentity element”. It reads
 the files that CloudTrail delivers, `{"Records":[…]}`, and exports with one record on each line, compressed or not; an
@@ -31,6 +31,7 @@ from typing import BinaryIO
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.catalogue import ACCESS
+from ledger.collect.cloudtrail_permissions import bucket_snapshot
 from ledger.collect.files import NO_HEADER, Header, RawRecord, split_json
 from ledger.collect.members import object_at, segment, text_at, tls_version
 from ledger.entry import Phase
@@ -40,7 +41,7 @@ from ledger.types import Digest
 
 @dataclass(frozen=True, slots=True)
 class CloudTrail:
-    """The collector. `subject` and `phase` say to which transfer, and where on its way, the accesses belong."""
+    """The collector. `subject` and `phase` say to which transfer, and where on its way, the events belong."""
 
     subject: str = "aws-cloudtrail"
     phase: Phase = Phase.STORAGE
@@ -52,13 +53,13 @@ class CloudTrail:
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         return split_json(file, "Records")
 
-    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
+    def event(self, raw: bytes, header: Header = NO_HEADER) -> Object | list[Object]:
         record = canonical.parse_object(raw)
         time = record.get("eventTime", record.get("@timestamp"))
         if not text_at(record, "eventID") or time is None:
             raise MalformedInput("not a CloudTrail record", expected="eventID, and eventTime or @timestamp")
         account, region = text_at(record, "recipientAccountId"), text_at(record, "awsRegion")
-        return {
+        access: Object = {
             "specversion": "1.0",
             "id": record["eventID"],
             "source": f"/aws/cloudtrail/{segment(account)}/{segment(region)}",
@@ -68,6 +69,8 @@ class CloudTrail:
             "phase": self.phase.value,
             "data": access_data(record),
         }
+        snapshot = bucket_snapshot(record, access)
+        return access if snapshot is None else [access, snapshot]
 
 
 def access_data(record: Object) -> Object:

@@ -74,8 +74,6 @@ class FileAcls:
             self.options,
             Found(
                 system=system,
-                source=f"/files/{segment(self.host)}",
-                key=self.options.keys.of(f"{system}/{self.host}", path),
                 resource=path,
                 grants=tuple((_nfs4 if nfs4 else _posix)(entries, comments, about)),
                 raw=raw,
@@ -83,6 +81,8 @@ class FileAcls:
                 owner=comments.get("owner"),
                 complete=False,
             ),
+            source=f"/files/{segment(self.host)}",
+            key=self.options.keys.of(f"{system}/{self.host}", path),
         )
 
 

@@ -5,7 +5,7 @@ partitioned table that is not PostgreSQL's own. Its rows are the records, one on
 
     psql --no-psqlrc --tuples-only --no-align --file permissions.sql shop > permissions.ndjson
 
-or `ledger.adapters.postgresql_grants`, over a connection. It only reads the catalogue, and any role may run it. One
+or `LivePostgresql`, over a connection. It only reads the catalogue, and any role may run it. One
 record, spread over lines here::
 
     {"captured_at":"2026-07-01T12:00:00.000000+00:00","server":"17.2","database":"shop","schema":"public",
@@ -29,12 +29,14 @@ definers' rights, and what other databases hold, is not in it: `completeness` is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from ledger import canonical
 from ledger.canonical import Object, Value
+from ledger.collect.base import Placed
 from ledger.collect.files import NO_HEADER, Header, RawRecord, split_lines
 from ledger.collect.members import segment
 from ledger.collect.snapshots import Found, SnapshotOptions, objects, snapshot_event, text
@@ -123,17 +125,28 @@ class PostgresqlGrants:
             self.options,
             Found(
                 system=SYSTEM,
-                source=f"/postgresql/{segment(self.server)}",
-                key=self.options.keys.of(f"{SYSTEM}/{self.server}", resource),
                 resource=resource,
                 grants=tuple(_grants(record, owner)),
                 raw=raw,
                 api_call="pg_class.relacl pg_attribute.attacl pg_policies",
                 owner=owner,
-                captured=text(record, "captured_at"),
                 complete=False,
             ),
+            source=f"/postgresql/{segment(self.server)}",
+            key=self.options.keys.of(f"{SYSTEM}/{self.server}", resource),
+            captured=text(record, "captured_at"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LivePostgresql(PostgresqlGrants):
+    """The collector that asks a running server, and reads no files. `ask` answers the rows of `QUERY`."""
+
+    ask: Callable[[], Iterator[bytes]] = field(kw_only=True)
+
+    def gather(self, paths: Iterable[Path]) -> Iterator[Placed]:
+        for number, row in enumerate(self.ask(), 1):
+            yield f"{self.server}:{number}", RawRecord(number, row)
 
 
 def _grants(record: Object, owner: str) -> Iterator[Grant]:

@@ -29,8 +29,9 @@ from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.catalogue import PERMISSION_SNAPSHOT
 from ledger.collect.files import MAX_RECORD, RawRecord, split_lines
-from ledger.entry import Phase, event_time
-from ledger.errors import InputError, MalformedInput
+from ledger.collect.members import known
+from ledger.entry import MAX_EVENT_BYTES, Phase, event_time
+from ledger.errors import InputError, MalformedInput, TooLarge
 from ledger.permissions.grants import Grant, in_order, to_value
 from ledger.permissions.reach import Owner, reach
 from ledger.types import Digest, format_time
@@ -38,6 +39,8 @@ from ledger.types import Digest, format_time
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 SECRET_BYTES = 16
 """The least that a secret of `ResourceKeys` has."""
+MAX_GRANTS = MAX_EVENT_BYTES // len('{"actions":[],"effect":"deny","principal":"*"}')
+"""More do not fit into an event. A policy's principals and resources multiply, so a short one can make millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +89,38 @@ class SnapshotOptions:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a collector read from one record. `key` is the resource's key in the id; `complete`, that nothing is
-    missing.
+    """What a collector read from one record. `complete` says that nothing is missing, `owners` who is no outsider.
 
     `public` is the source's own word: True counts, False does not clear what the grants show.
     """
 
     system: str
-    source: str
-    key: str
     resource: str
     grants: tuple[Grant, ...]
     raw: bytes
     api_call: str
     owner: str | None = None
     region: str | None = None
-    captured: str | None = None
     complete: bool = True
     public: bool | None = None
     owners: frozenset[str] = frozenset()
 
 
-def snapshot_event(options: SnapshotOptions, found: Found) -> Object:
-    """The event of one snapshot. Raises `MalformedInput` where no time of capture is known."""
-    captured = found.captured or options.captured
+def snapshot_event(
+    options: SnapshotOptions, found: Found, *, source: str, key: str, captured: str | None = None
+) -> Object:
+    """The event of one snapshot.
+
+    Args:
+        source: the event's.
+        key: what stands for the resource in its id.
+        captured: when the record says that it was taken.
+
+    Raises:
+        MalformedInput: where no time of capture is known.
+        TooLarge: for more than `MAX_GRANTS`.
+    """
+    captured = captured or options.captured
     if captured is None:
         raise MalformedInput(
             "a snapshot without its time",
@@ -117,32 +128,41 @@ def snapshot_event(options: SnapshotOptions, found: Found) -> Object:
             advice="Say when the export was taken.",
         )
     time = format_time(event_time(captured))
-    grants = in_order(found.grants)
-    owner = Owner(options.owner.accounts | found.owners, options.owner.organisation)
-    reached = reach(grants, owner)
-    public = reached.public or found.public or (False if found.complete and reached.public is False else None)
-    data: Object = {
-        "resource": found.resource,
-        "api_call": found.api_call,
-        "region": found.region,
-        "owner": found.owner,
-        "public": public,
-        "external_principals": list(reached.external),
-        "grants": [to_value(grant) for grant in grants],
-        "source_system": found.system,
-        "completeness": "complete" if found.complete else "best-effort",
-        "raw_sha256": Digest.of(found.raw).hex(),
-    }
     return {
         "specversion": "1.0",
-        "id": f"{found.system}-{found.key}-{time}",
-        "source": found.source,
+        "id": f"{found.system}-{key}-{time}",
+        "source": source,
         "type": PERMISSION_SNAPSHOT.name,
         "subject": options.subject,
         "time": time,
         "phase": options.phase.value,
-        "data": {name: value for name, value in data.items() if value is not None},
+        "data": snapshot_data(found, options.owner),
     }
+
+
+def snapshot_data(found: Found, owner: Owner) -> Object:
+    """The `data` of a snapshot; members that the record does not tell are left out.
+
+    Raises:
+        TooLarge: for more than `MAX_GRANTS`.
+    """
+    grants = in_order(found.grants)
+    if len(grants) > MAX_GRANTS:
+        raise TooLarge("more grants than an event holds", expected=f"at most {MAX_GRANTS}", got=len(grants))
+    reached = reach(grants, Owner(owner.accounts | found.owners, owner.organisation))
+    public = reached.public or found.public or (False if found.complete and reached.public is False else None)
+    return known(
+        resource=found.resource,
+        api_call=found.api_call,
+        region=found.region,
+        owner=found.owner,
+        public=public,
+        external_principals=list(reached.external),
+        grants=[to_value(grant) for grant in grants],
+        source_system=found.system,
+        completeness="complete" if found.complete else "best-effort",
+        raw_sha256=Digest.of(found.raw).hex(),
+    )
 
 
 def only(accounts: Iterable[str]) -> str | None:

@@ -7,13 +7,14 @@ The answer errs to one side. What cannot be decided from the snapshot counts as 
 2. *Everybody* (`*`, and the groups AllUsers and AuthenticatedUsers of ACLs) is the public, unless a condition narrows
    it to fixed values of a key that says who or from where (`_WHO`, `_WHERE`). Then it is an outsider, in words `*`; and
    nobody if all the values are the owner's own accounts or organisation. Operators that hold when the key is absent
-   (`…IfExists`, `ForAllValues:…`), negations, wildcards and variables narrow nothing. These are the rules of S3's
-   “meaning of public”, but for the encryption key, which says neither who nor from where.
+   (`…IfExists`, `ForAllValues:…`), negations, wildcards and variables narrow nothing. These are the rules of S3
+   (user guide, “The meaning of public”), but for the encryption key, which says neither who nor from where, and for
+   wildcards in the names of access points; and those of OSS (user guide, “Block public access”).
 3. *A named principal* is an outsider unless its account is the owner's, or it has none and so is a name of the system's
    own (a database role, a user of a file system). Where the owner is not known, every account is an outsider's.
 4. *Block Public Access*: `IgnorePublicAcls` takes the public out of ACLs, `RestrictPublicBuckets` out of policies,
    OSS's `BlockPublicAccess` out of both; S3's other two flags only keep new grants away. Principals that are named
-   stay.
+   stay, although `RestrictPublicBuckets` keeps other accounts out too while the policy is public.
 5. *Services* of the provider are not outsiders; for whom they act, a snapshot does not say.
 """
 
@@ -59,6 +60,7 @@ class _To(Enum):
     PUBLIC = "public"
     OUTSIDE = "outside"
     EVERY_USER = "every user"
+    UNTOLD = "whoever it is"
     INSIDE = "inside"
 
 
@@ -84,6 +86,7 @@ def reach(grants: Iterable[Grant], owner: Owner) -> Reach:
     public: bool | None = bool(found[_To.PUBLIC])
     if found[_To.EVERY_USER]:
         notes.add("Every user of the system is meant: whether outsiders are among them is not told.")
+    if found[_To.EVERY_USER] or found[_To.UNTOLD]:
         public = public or None
     return Reach(public, tuple(sorted(found[_To.OUTSIDE])), tuple(notes.texts))
 
@@ -149,6 +152,9 @@ def _reached(grant: Grant, owner: Owner, notes: _Notes) -> _To:
         case Kind.SERVICE:
             notes.add(f"{grant.principal} is a service of the provider: for whom it acts is not told.")
             return _To.PUBLIC if grant.principal == EVERYBODY else _To.INSIDE
+        case Kind.UNKNOWN if grant.principal == EVERYBODY and not grant.actions:
+            notes.add("Somebody is meant: neither who nor what for is told.")
+            return _To.UNTOLD
         case Kind.PUBLIC | Kind.AUTHENTICATED:
             return _narrowed(grant, owner, notes)
         case _ if grant.principal == EVERYBODY:
@@ -192,8 +198,12 @@ _OPERATORS = frozenset({"StringEquals", "StringEqualsIgnoreCase", "StringLike", 
 _ACCOUNTS = frozenset({"aws:principalaccount", "aws:sourceaccount", "aws:sourceowner", "kms:calleraccount"})
 _ORGANISATIONS = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 _ARNS = frozenset({"aws:principalarn", "aws:sourcearn"})
-_WHO = _ACCOUNTS | _ORGANISATIONS | _ARNS | {"aws:userid"}
-_WHERE = frozenset({"aws:sourcevpc", "aws:sourcevpce", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"})
+_WHO = _ACCOUNTS | _ORGANISATIONS | _ARNS | {"aws:userid", "acs:accessid"}
+_WHERE = frozenset(
+    {"aws:sourcevpc", "aws:sourcevpce", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"}
+    | {"acs:sourcevpc", "acs:sourcevpcid"}
+)
+_ADDRESSES = frozenset({"aws:sourceip", "acs:sourceip", "acs:sourcevpcip"})
 
 
 def _narrows(key: str, operator: str, values: list[Value], owner: Owner) -> _To | None:
@@ -201,7 +211,7 @@ def _narrows(key: str, operator: str, values: list[Value], owner: Owner) -> _To 
     texts = [value for value in values if isinstance(value, str) and value and "${" not in value]
     if not texts or len(texts) != len(values):
         return None
-    if key == "aws:sourceip":
+    if key in _ADDRESSES:
         return _To.OUTSIDE if operator == "IpAddress" and all(map(_is_bounded, texts)) else None
     if operator.removeprefix("ForAnyValue:") not in _OPERATORS or key not in _WHO | _WHERE:
         return None
@@ -220,7 +230,7 @@ def _owner_named(key: str, text: str) -> str | None:
 
 
 def _is_bounded(text: str) -> bool:
-    """Whether a range of addresses is small enough not to be the public: S3 takes /8 and, for IPv6, /32."""
+    """Whether a range of addresses is small enough not to be the public: for S3 and OSS /8 or, in IPv6, /32."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:

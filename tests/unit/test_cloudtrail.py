@@ -54,6 +54,11 @@ def run(*paths: Path) -> list[Outcome]:
     return outcomes
 
 
+def accesses(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """The access of each record; what else a record tells, `test_cloudtrail_permissions` looks at."""
+    return [outcome.events[0] for outcome in outcomes if isinstance(outcome, Collected)]
+
+
 def reasons(outcomes: list[Outcome]) -> dict[str, str]:
     return {o.where.rsplit(":", 1)[1]: o.reason for o in outcomes if isinstance(o, SetAside)}
 
@@ -77,7 +82,7 @@ def data(**changes: Any) -> dict[str, Any]:
 )
 def test_every_real_record_becomes_a_valid_event(folder: str, count: int) -> None:
     outcomes = run(shared_file("cloudtrail", folder))
-    events = [parse_event(outcome.event) for outcome in outcomes if isinstance(outcome, Collected)]
+    events = [parse_event(event) for event in accesses(outcomes)]
     assert len(outcomes) == len(events) == count
     assert len({event.key for event in events}) == count
     assert {check_event(event) for event in events} == {ACCESS}
@@ -85,7 +90,7 @@ def test_every_real_record_becomes_a_valid_event(folder: str, count: int) -> Non
 
 def test_the_attack_is_read_as_aws_logged_it() -> None:
     outcomes = run(shared_file("cloudtrail", "stratus-attack"))
-    found: list[Any] = [outcome.event["data"] for outcome in outcomes if isinstance(outcome, Collected)]
+    found: list[Any] = [event["data"] for event in accesses(outcomes)]
     # Counted in the records themselves: 44 UnauthorizedOperation and 16 AccessDenied of 300 error codes.
     assert Counter(d["outcome"] for d in found) == {"allowed": 2600, "failed": 240, "refused": 60}
     assert Counter(d.get("tls_version") for d in found) == {"1.2": 2096, "1.3": 199, None: 605}
@@ -95,9 +100,7 @@ def test_the_attack_is_read_as_aws_logged_it() -> None:
 def test_no_entry_of_a_real_record_holds_who_what_or_where_from() -> None:
     salts = itertools.count()
     origin, party = parse_origin("ledger.example/acme-live"), parse_party_id("acme")
-    for outcome in run(shared_file("cloudtrail", "stratus-attack")):
-        assert isinstance(outcome, Collected)
-        event = parse_event(outcome.event)
+    for event in map(parse_event, accesses(run(shared_file("cloudtrail", "stratus-attack")))):
         statement = commit_event(event, ACCESS.visible, lambda: next(salts).to_bytes(16, "big"))
         entry = make_entry(statement, origin, party, event.time).decode()
         for name in ("principal", "action", "resource", "source_address", "user_agent", "raw_sha256"):
@@ -324,7 +327,9 @@ def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) 
     records = [RECORD | {"eventID": f"id-{n}", "requestParameters": tricky} for n in range(20)]
     path = tmp_path / "log.json"
     path.write_text(json.dumps({"Records": records}))
-    assert [o.event["id"] for o in run(path) if isinstance(o, Collected)] == [f"id-{n}" for n in range(20)]
+    assert [o.events[0]["id"] for o in run(path) if isinstance(o, Collected)] == [
+        f"id-{n}" for n in range(20)
+    ]
 
 
 @settings(deadline=None, max_examples=50)

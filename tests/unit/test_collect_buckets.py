@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.collecting import assert_hidden, data, event, events, reasons, run_on
+from support.collecting import assert_hidden, data, event, events, reasons, run, run_on
 
 from ledger import canonical
 from ledger.catalogue import PERMISSION_SNAPSHOT
-from ledger.collect import Collected, SetAside
+from ledger.collect import SetAside, collect
 from ledger.collect.alibaba import OssBuckets, RamPolicies
-from ledger.collect.aws_buckets import AwsBuckets, collect_folders
+from ledger.collect.aws_buckets import AwsBuckets
 from ledger.collect.snapshots import ResourceKeys, SnapshotOptions
 from ledger.entry import Phase
 from ledger.errors import MalformedInput, NotFound
@@ -259,6 +259,18 @@ def test_a_file_that_is_no_json_loses_nothing(tmp_path: Path, text: str) -> None
     assert len(outcomes) == len(reasons(outcomes)) == bool(text.strip())
 
 
+def test_a_policy_whose_grants_multiply_is_refused_before_they_are_compared(tmp_path: Path) -> None:
+    many = {
+        **STATEMENT,
+        "Principal": {"AWS": [f"{n:012}" for n in range(100)]},
+        "Resource": [f"arn:aws:s3:::ann-lee-replays/{n}/*" for n in range(100)],
+    }
+    denied = {**many, "Effect": "Deny"}
+    record = {**BUCKET, "Policy": json.dumps({"Statement": [many, denied]})}
+    outcomes = run_on(AwsBuckets(OPTIONS), tmp_path, json.dumps(record), "b.json")
+    assert "more grants than an event holds" in reasons(outcomes)[1]
+
+
 def test_statements_without_a_list_and_what_is_not_meant(tmp_path: Path) -> None:
     policy = {
         "Statement": {
@@ -293,8 +305,7 @@ def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
         )
         block = {"PublicAccessBlockConfiguration": {"IgnorePublicAcls": True}}
         (folder / "account-public-access-block.json").write_text(json.dumps(block))
-    outcomes = list(collect_folders(AwsBuckets(OPTIONS), [tmp_path]))
-    found: list[Any] = [o.event["data"] for o in outcomes if isinstance(o, Collected)]
+    found: list[Any] = [e["data"] for e in events(run(AwsBuckets(OPTIONS), tmp_path))]
     assert [d["resource"] for d in found] == ["arn:aws:s3:::orders", "arn:aws:s3:::replays"]
     assert {d["completeness"] for d in found} == {"complete"}
     assert [g["source"] for g in found[0]["grants"] if g.get("kind") == "public" and "source" in g][-1:] == [
@@ -306,11 +317,24 @@ def test_a_folder_is_a_bucket(tmp_path: Path) -> None:
 def test_files_of_one_bucket_that_differ_are_set_aside_with_it(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"Policy":null}')
     (tmp_path / "b.json").write_text('{"Policy":"{}"}')
-    (outcome,) = collect_folders(AwsBuckets(OPTIONS), [tmp_path])
+    (outcome,) = run(AwsBuckets(OPTIONS), tmp_path)
     assert isinstance(outcome, SetAside)
     assert "two files of one bucket that differ" in outcome.reason
+
+
+def test_files_that_are_named_and_files_of_lines_are_records_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for bucket, name in (("replays", "a.json"), ("orders", "folder/b.ndjson")):
+        (tmp_path / name).write_text(json.dumps({**BUCKET, "Bucket": bucket}))
+    found = events(run(AwsBuckets(OPTIONS), tmp_path / "a.json", tmp_path / "folder"))
+    resources = [e["data"]["resource"] for e in found]
+    assert resources == ["arn:aws:s3:::replays", "arn:aws:s3:::orders"]
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
     with pytest.raises(NotFound):
-        list(collect_folders(AwsBuckets(OPTIONS), [tmp_path / "none"]))
+        next(collect(AwsBuckets(OPTIONS), [tmp_path / "a.json", tmp_path / "none"]))
 
 
 # --- OSS
@@ -384,8 +408,30 @@ def test_a_public_list_of_oss_is_the_public(tmp_path: Path, acl: str, actions: l
     found = oss(tmp_path, Acl=acl)
     assert found["public"] is True
     assert [g["actions"] for g in found["grants"] if g["principal"] == "*"] == [actions]
-    blocked = {"PublicAccessBlockConfiguration": {"BlockPublicAccess": True}}
-    assert oss(tmp_path, Acl=acl, **blocked)["public"] is False
+    for level in ("PublicAccessBlockConfiguration", "AccountPublicAccessBlockConfiguration"):
+        for on in (True, "true"):
+            assert oss(tmp_path, Acl=acl, **{level: {"BlockPublicAccess": on}})["public"] is False
+        for off in (False, "false"):
+            assert oss(tmp_path, Acl=acl, **{level: {"BlockPublicAccess": off}})["public"] is True
+
+
+def test_a_snapshot_of_oss_names_the_calls_that_were_asked(tmp_path: Path) -> None:
+    asked = oss(tmp_path, Policy=None, AccountPublicAccessBlockConfiguration=None)
+    assert asked["api_call"] == "oss:GetBucketAcl oss:GetBucketPolicy oss:GetPublicAccessBlock"
+
+
+def test_the_list_of_oss_may_stand_as_its_command_line_prints_it(tmp_path: Path) -> None:
+    printed = {"AccessControlList": {"Grant": "public-read"}, "Owner": {"DisplayName": UID, "ID": UID}}
+    record = json.dumps({"Bucket": "replays", "Policy": None, **printed})
+    found = data(run_on(OssBuckets(OPTIONS), tmp_path, record, "oss.json"))
+    assert (found["public"], found["owner"], found["completeness"]) == (True, UID, "complete")
+
+
+@pytest.mark.parametrize("flag", [1, "True", None, [], {}], ids=str)
+def test_a_block_that_is_neither_on_nor_off_is_set_aside(tmp_path: Path, flag: Any) -> None:
+    record = json.dumps({**OSS, "PublicAccessBlockConfiguration": {"BlockPublicAccess": flag}})
+    outcomes = run_on(OssBuckets(OPTIONS), tmp_path, record, "oss.json")
+    assert "BlockPublicAccess: true or false" in reasons(outcomes)[1]
 
 
 def test_an_unknown_list_of_oss_is_set_aside(tmp_path: Path) -> None:

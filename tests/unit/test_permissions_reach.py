@@ -49,6 +49,12 @@ def test_everybody_is_the_public_however_spelled(principal: Any) -> None:
     assert of({"Principal": principal}).public is True
 
 
+def test_a_policy_that_was_not_read_tells_neither_that_it_is_public_nor_that_it_is_not() -> None:
+    unread = make_grant("*", [], kind=Kind.UNKNOWN)
+    assert reach([unread], OWNER).public is None
+    assert reach([unread, make_grant("*", ["s3:GetObject"], kind=Kind.PUBLIC)], OWNER).public is True
+
+
 def test_everybody_but_some_is_the_public() -> None:
     found = of({"NotPrincipal": {"AWS": OTHER}})
     assert found.public is True
@@ -72,6 +78,11 @@ def test_everybody_but_some_is_the_public() -> None:
         {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}},
         {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24", "0.0.0.0/1"]}},
         {"IpAddress": {"aws:SourceIp": "::/0"}},
+        {"IpAddress": {"aws:SourceIp": "10.0.0.0/7"}},
+        {"IpAddress": {"aws:SourceIp": "2001:db8::/31"}},
+        {"IpAddress": {"acs:SourceIp": "0.0.0.0/7"}},
+        {"StringLike": {"acs:SourceVpc": ["vpc-*"]}},
+        {"StringNotLike": {"acs:SourceVpc": ["vpc-*"]}},
         {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}},
         {"StringLike": {"aws:SourceIp": "203.0.113.*"}},
         {"Null": {"aws:PrincipalOrgID": "false"}},
@@ -98,6 +109,12 @@ def test_a_condition_that_lets_anybody_in_is_no_narrowing(condition: Any) -> Non
         {"StringEquals": {"s3:DataAccessPointAccount": ME}},
         {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24", "2001:db8::/32"]}},
         {"IpAddress": {"aws:SourceIp": "203.0.113.7"}},
+        {"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "2001:db8::/32"]}},
+        {"IpAddress": {"acs:SourceIp": ["203.0.113.0/24"]}},
+        {"IpAddress": {"acs:SourceVpcIp": ["10.0.0.0/8"]}},
+        {"StringEquals": {"acs:SourceVpc": ["vpc-example"]}},
+        {"StringEquals": {"acs:SourceVpcId": ["vpc-example"]}},
+        {"StringEquals": {"acs:AccessId": ["LTAIexample"]}},
     ],
     ids=str,
 )

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.shared_data import shared_file
 
-from ledger.collect import CloudTrail, Collected, collect
-from ledger.collect.policies import policy_grants
-from ledger.entry import Phase, event_time
+from ledger.entry import Phase
 from ledger.errors import MalformedInput
 from ledger.permissions import GrantUse, Judgement, Owner, Reconciliation, Snapshot, Verdict, reconcile
 from ledger.permissions.grants import Effect, Grant, Kind, make_grant
@@ -316,47 +310,3 @@ def test_a_record_without_resource_is_none_and_grants_out_of_form_are_refused() 
     assert undisclosed.grants is None
     with pytest.raises(MalformedInput):
         Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants="{}"))
-
-
-# --- The exercise
-
-
-def test_the_attacker_s_window_is_seen_in_the_real_log() -> None:
-    """An outside account could read the bucket between two changes of its policy, and nobody is seen to."""
-    bucket = "stratus-red-team-bdbp-lhfzvgcamn"
-    folder = shared_file("cloudtrail", "stratus-attack")
-    snapshots = []
-    for path in sorted(folder.glob("*.json")):
-        for record in json.loads(path.read_bytes())["Records"]:
-            parameters: dict[str, Any] = record["requestParameters"] or {}
-            policy = parameters.get("bucketPolicy")
-            if record["eventName"].endswith("BucketPolicy") and parameters.get("bucketName") == bucket:
-                grants = tuple(policy_grants(policy, source="bucket policy")) if policy else ()
-                time = event_time(record["eventTime"])
-                snapshots.append(Snapshot(Position(0), time, f"arn:aws:s3:::{bucket}", grants))
-    numbers = itertools.count()
-    accesses = [
-        AccessRecord(
-            position=Position(next(numbers)),
-            phase=Phase.STORAGE,
-            time=event_time(str(o.event["time"])),
-            subject="exercise",
-            **{
-                name: data.get(name)
-                for name in AccessRecord.__slots__
-                if name not in {"position", "phase", "time", "subject"}
-            },
-        )
-        for o in collect(CloudTrail(), [folder])
-        if isinstance(o, Collected) and isinstance(data := o.event["data"], dict)
-    ]
-    assert len(accesses) == 2900
-    snapshots.sort(key=lambda s: s.time)
-    accesses.sort(key=lambda a: a.time)
-    found = list(reconcile(snapshots, accesses, Owner(frozenset({"123837392027"}))))
-    verdicts = Counter(r.verdict for r in found if isinstance(r, Judgement))
-    window = [u for u in found if isinstance(u, GrantUse)]
-    assert verdicts.total() == 2900
-    assert verdicts[Verdict.NOT_PERMITTED] == verdicts[Verdict.PERMITTED] == 0
-    assert {(u.grant.principal, u.uses) for u in window} == {("arn:aws:iam::193672423079:root", 0)}
-    assert {(u.until or 0) - u.since for u in window} == {343_000}
