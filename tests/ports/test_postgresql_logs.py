@@ -133,7 +133,7 @@ def collected(work: Work, ending: str) -> list[Outcome]:
 
 
 def told(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    return [outcome.event for outcome in outcomes if isinstance(outcome, Collected)]
+    return [event for outcome in outcomes if isinstance(outcome, Collected) for event in outcome.events]
 
 
 WAITING = ("postgres", "postgresql:CONNECT", "allowed")
