@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.collect.actiontrail import ActionTrail
-from ledger.collect.base import Collected, Collector, Outcome, SetAside, Tally, collect
+from ledger.collect.base import Collected, Collector, Gatherer, Outcome, SetAside, Tally, collect
 from ledger.collect.cloudfront import CloudFront
 from ledger.collect.cloudtrail import CloudTrail
 from ledger.collect.generic import FieldMapping, Generic, parse_mapping
@@ -11,6 +11,7 @@ from ledger.collect.nginx import Nginx
 from ledger.collect.oss import Oss
 from ledger.collect.postgresql_logs import PostgresqlLogs
 from ledger.collect.s3 import S3
+from ledger.collect.watch import Watch
 from ledger.collect.zeek import Place, Places, Zeek, parse_places
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Collected",
     "Collector",
     "FieldMapping",
+    "Gatherer",
     "Generic",
     "Nginx",
     "Oss",
@@ -30,6 +32,7 @@ __all__ = [
     "PostgresqlLogs",
     "SetAside",
     "Tally",
+    "Watch",
     "Zeek",
     "collect",
     "parse_mapping",

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from ledger import canonical
 from ledger.catalogue import check_event
-from ledger.cli import app, imports
+from ledger.cli import app, delivery, importing
 from ledger.client import PushSummary
 from ledger.collect import parse_mapping, parse_places
 from ledger.entry import parse_event
 from ledger.errors import Conflict, MalformedInput
 
 DOCS = (Path(__file__).parents[2] / "docs" / "collectors.md").read_text()
-COMMANDS = {info.name: info for info in imports.import_app.registered_commands}
+COMMANDS = {info.name: info for info in importing.import_app.registered_commands}
 NGINX = '198.51.100.7 - - [01/Jul/2026:20:00:{:02} +0800] "GET / HTTP/1.1" 200 51 "-" "curl"\n'
 
 
@@ -52,7 +52,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ledger:
     def open_target(*_: Any) -> Iterator[Ledger]:
         yield ledger
 
-    monkeypatch.setattr(imports, "open_target", open_target)
+    monkeypatch.setattr(importing, "open_target", open_target)
     monkeypatch.chdir(tmp_path)
     return ledger
 
@@ -96,7 +96,7 @@ def test_counts_add_up_and_importing_again_takes_nothing_twice(ledger: Ledger, t
 
 
 def test_events_are_pushed_in_chunks(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "CHUNK_EVENTS", 7)
+    monkeypatch.setattr(delivery, "CHUNK_EVENTS", 7)
     (tmp_path / "access.log").write_text("".join(NGINX.format(n) for n in range(60)))
     assert run("nginx", "access.log")["accepted"] == 60
 
