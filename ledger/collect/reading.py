@@ -77,14 +77,17 @@ class Reading:
         return self._next is not None and self._next.is_open
 
     def go_on(self, place: Place) -> bool:
-        """Go to `place`; False if it is none of this file, which is then read from its start."""
-        for records in (self._jump(place), self._skip(place)):
-            if records is not None:
-                self._records, self._next = records, next(records, None)
-                self._ids.first = place.began
-                return True
-        self._from_the_start()
-        return False
+        """Go to `place`; False if it is none of this file, which is then read from its start.
+
+        A record may have the bytes of another file's: compare `first` before.
+        """
+        records = self._jump(place) or self._skip(place)
+        if records is None:
+            self._from_the_start()
+            return False
+        self._records, self._next = records, next(records, None)
+        self._ids.first = place.began
+        return True
 
     def __iter__(self) -> Iterator[Read]:
         while (found := self._next) is not None:

@@ -105,13 +105,17 @@ class Watch:
         return list(dict.fromkeys(found))
 
     def _rotated(self, path: Path) -> list[Path]:
-        """What rotations made of the file at `path` since its mark, and what they are still known by; oldest first."""
-        mark = self._marks.at(path)
-        if mark is None or unrotated(path.name) != path.name:
+        """What rotations made of the file at `path` since it was first looked at, oldest first.
+
+        That is what has a mark, and what changed since one that was at `path`: of the log that was there, which is
+        found again by its mark, and of those that came and went after it.
+        """
+        since = min((mark.stat.modified for mark in self._marks.left_at(path)), default=None)
+        if since is None or unrotated(path.name) != path.name:
             return []
         siblings = [p for p in _list(path.parent) if p != path and unrotated(p.name) == path.name]
         times = {p: stat.st_mtime_ns for p in siblings if (stat := _stat(p)) and S_ISREG(stat.st_mode)}
-        newer = [p for p in times if times[p] >= mark.stat.modified or self._marks.at(p) is not None]
+        newer = [p for p in times if times[p] >= since or self._marks.at(p) is not None]
         return sorted(newer, key=times.__getitem__)
 
     def _look_at(self, path: Path, *, is_last: bool) -> Iterator[Found]:
@@ -216,6 +220,10 @@ class _Known:
         """The mark of the file that lay at `path` last."""
         id = self._by_path.get(path)
         return None if id is None else self._by_id[id]
+
+    def left_at(self, path: Path) -> list[Mark]:
+        """The marks of files that lay at `path` when they were last seen: one that another took the place of, too."""
+        return [mark for mark in self._by_id.values() if mark.path == path]
 
     def is_whole(self, path: Path, stat: Stat) -> bool:
         """Whether the file at `path` was dealt with as it is."""
