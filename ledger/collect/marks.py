@@ -37,9 +37,9 @@ class Stat:
 class Mark:
     """How far one file was dealt with.
 
-    It is known by its first record (`Reading.first`), wherever it is moved to; `path` is where it was last, `stat` what
-    it was then. `is_whole` says that all of it was dealt with. `told` is the SHA-256 of a record at its end that was
-    set aside, though more of it may follow: `place` is before that.
+    It is known by its first record (`Reading.first`), wherever it is moved to; `path` is where it was last, absolute,
+    `stat` what it was then. `is_whole` says that all of it was dealt with. `told` is the SHA-256 of a record at its end
+    that was set aside, though more of it may follow: `place` is before that.
     """
 
     id: int

@@ -153,7 +153,10 @@ def _found(collector: Collector, view: _View, shift: int = 0) -> Iterator[_Found
             last = record.number + record.raw.count(b"\n")
             number = record.number + shift
             yield _Found(
-                replace(record, number=number), None if head is None else offset, head or b"", view.at_end
+                replace(record, number=number) if shift else record,
+                None if head is None else offset,
+                head or b"",
+                view.at_end,
             )
     except READING_ERRORS as error:
         yield _Found(unreadable(number + 1, error), None, b"", is_open=True, is_failure=True)

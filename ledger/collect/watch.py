@@ -167,20 +167,20 @@ class Watch:
         if reading.is_open and looks < QUIET:
             return None
         begun = self._marks.beginning_with(reading.first)
-        for mark in sorted(begun, key=lambda mark: mark.path != path):
+        for mark in sorted(begun, key=lambda mark: mark.path != path.absolute()):
             if not self._marks.lies_elsewhere(mark, path):
-                return replace(mark, path=path, stat=stat, is_whole=False)
+                return replace(mark, path=path.absolute(), stat=stat, is_whole=False)
         if begun and looks < SETTLED:
             return None
         known = self._marks.at(path)
         if known is None or known.place is not None:
-            return Mark(self._marks.next_id(), path, stat, first=reading.first)
+            return Mark(self._marks.next_id(), path.absolute(), stat, first=reading.first)
         told = known.told if known.first == reading.first else None
         return replace(known, stat=stat, is_whole=False, first=reading.first, told=told)
 
     def _fail(self, path: Path, error: OSError) -> Iterator[Found]:
         outcome = judge(self._collector, f"{path}:1", unreadable(1, error), Ids.of(path, self._name))
-        mark = self._marks.at(path) or Mark(self._marks.next_id(), path, Stat(0, 0, 0, 0))
+        mark = self._marks.at(path) or Mark(self._marks.next_id(), path.absolute(), Stat(0, 0, 0, 0))
         told = _digest(outcome)
         if mark.told != told:
             yield self._found(outcome, replace(mark, told=told))
@@ -191,7 +191,7 @@ class Watch:
 
 
 class _Known:
-    """Marks by what they are looked for."""
+    """Marks by what they are looked for. Their paths are absolute; those that are asked for need not be."""
 
     def __init__(self, marks: Iterable[Mark]) -> None:
         self._by_id: dict[int, Mark] = {}
@@ -218,12 +218,13 @@ class _Known:
 
     def at(self, path: Path) -> Mark | None:
         """The mark of the file that lay at `path` last."""
-        id = self._by_path.get(path)
+        id = self._by_path.get(path.absolute())
         return None if id is None else self._by_id[id]
 
     def left_at(self, path: Path) -> list[Mark]:
-        """The marks of files that lay at `path` when they were last seen: one that another took the place of, too."""
-        return [mark for mark in self._by_id.values() if mark.path == path]
+        """The marks of files that lay at `path` when they were last seen, also where another has taken the place."""
+        there = path.absolute()
+        return [mark for mark in self._by_id.values() if mark.path == there]
 
     def is_whole(self, path: Path, stat: Stat) -> bool:
         """Whether the file at `path` was dealt with as it is."""
@@ -235,7 +236,7 @@ class _Known:
 
     def lies_elsewhere(self, mark: Mark, path: Path) -> bool:
         """Whether the mark's file is still where it was, and that is not at `path`."""
-        if mark.path == path or self.at(mark.path) is not mark:
+        if mark.path == path.absolute() or self.at(mark.path) is not mark:
             return False
         stat = _stat(mark.path)
         return stat is not None and Stat.of(stat).inode == mark.stat.inode
