@@ -2,7 +2,7 @@
 
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
-    imports.py, import_permissions.py   import
+    imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
     audit.py     prove, verify, evidence
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·

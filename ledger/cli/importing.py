@@ -93,6 +93,10 @@ class _Job:
 
     def run(self, collector: Collector) -> None:
         """Import, and say how much."""
+        if self.watch and isinstance(collector, Gatherer):
+            raise MalformedInput(
+                f"{self.command} cannot be watched", expected="a source whose files are records one by one"
+            )
         with ExitStack() as stack:
             stop = stack.enter_context(stopped_by_signals()) if self.watch else None
             target = stack.enter_context(open_target(self.context, self.log, self.url, self.api_key))
@@ -113,11 +117,6 @@ class _Job:
 
     def _gather(self, collector: Gatherer, target: Target) -> Delivery:
         """What the collector finds by itself is read anew each time."""
-        if self.watch:
-            raise MalformedInput(
-                f"{self.command} cannot be watched",
-                expected="a source whose records stand in files of their own",
-            )
         delivery = Delivery(target, AsideFile(self.set_aside, None))
         for outcome in collect(collector, self.paths, self.name):
             delivery.take(outcome)

@@ -22,6 +22,7 @@ from ledger.collect import (
     parse_mapping,
     parse_places,
 )
+from ledger.collect.postgresql_logs import Form
 from ledger.collect.postgresql_prefix import DEFAULT, LinePrefix
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
@@ -121,12 +122,15 @@ def postgresql(
     time_zone: Annotated[
         str | None, typer.Option(help="The server's log_timezone, such as Asia/Shanghai, if it is not UTC.")
     ] = None,
+    form: Annotated[
+        Form | None, typer.Option(help="Of a folder with several forms of one log, the one to read.")
+    ] = None,
 ) -> PostgresqlLogs:
     """Import PostgreSQL server logs (jsonlog, csvlog, stderr), with pgaudit or without: one access event a record.
 
     Example: `transfer-ledger import postgresql --log ledger.example/acme-live --node db-1 ./postgresql/log`
     """
-    return PostgresqlLogs(transfer, phase, node, LinePrefix(prefix), _zone(time_zone))
+    return PostgresqlLogs(transfer, phase, node, LinePrefix(prefix), _zone(time_zone), form)
 
 
 def _zone(name: str | None) -> ZoneInfo | None:

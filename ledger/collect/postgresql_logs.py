@@ -38,6 +38,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from itertools import islice
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
@@ -61,44 +62,63 @@ from ledger.entry import Phase
 from ledger.errors import MalformedInput
 
 
+class Form(StrEnum):
+    """A form of the log."""
+
+    JSONLOG = "jsonlog"
+    CSVLOG = "csvlog"
+    STDERR = "stderr"
+
+
+_ENDINGS = {Form.JSONLOG: ".json", Form.CSVLOG: ".csv", Form.STDERR: ".log"}
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresqlLogs:
-    """The collector. `node` names the server; `zone` is its `log_timezone`, where that is not UTC."""
+    """The collector. `node` names the server; `zone` is its `log_timezone`, where that is not UTC.
+
+    `form` is the one whose files are read in a folder; None for all.
+    """
 
     subject: str = "postgresql"
     phase: Phase = Phase.STORAGE
     node: str = "default"
     prefix: LinePrefix = DEFAULT
     zone: ZoneInfo | None = None
+    form: Form | None = None
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        return (".log", ".csv", ".json")
+        return tuple(_ENDINGS.values()) if self.form is None else (_ENDINGS[self.form],)
 
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
-        form = self._form(file)
+        form = self._form_in(file)
         file.seek(0)
         match form:
-            case "jsonlog":
+            case Form.JSONLOG:
                 return split_text(file)
-            case "csvlog":
+            case Form.CSVLOG:
                 return split_csvlog(file)
-            case _:
+            case Form.STDERR:
                 return split_stderr(file, self.prefix)
 
-    def _form(self, file: BinaryIO) -> str:
+    def _form_in(self, file: BinaryIO) -> Form:
         """The form of a file, by the first of its lines that is in one."""
         for _, line in islice(read_lines(file), 100):
             form = form_of(line)
-            if form != "stderr" or _readable(self.prefix, line):
+            if form is not Form.STDERR or _readable(self.prefix, line):
                 return form
-        return "stderr"
+        return Form.STDERR
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         form = form_of(raw)
-        logged = (
-            _json(raw) if form == "jsonlog" else _csv(raw) if form == "csvlog" else _stderr(raw, self.prefix)
-        )
+        match form:
+            case Form.JSONLOG:
+                logged = _json(raw)
+            case Form.CSVLOG:
+                logged = _csv(raw)
+            case Form.STDERR:
+                logged = _stderr(raw, self.prefix)
         event: Object = {
             "specversion": "1.0",
             "source": f"/postgresql/{segment(self.node)}",
@@ -203,11 +223,11 @@ class _Logged:
 _CSV_START = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15} [^,\"\s]+,")
 
 
-def form_of(record: bytes) -> str:
-    """`jsonlog`, `csvlog` or `stderr`, by how a record begins."""
+def form_of(record: bytes) -> Form:
+    """The form of a record, by how it begins."""
     if record.startswith(b"{"):
-        return "jsonlog"
-    return "csvlog" if _CSV_START.match(record) else "stderr"
+        return Form.JSONLOG
+    return Form.CSVLOG if _CSV_START.match(record) else Form.STDERR
 
 
 _QUERY_ID = re.compile(rb',"query_id":-?[0-9]+(?=\}$)')

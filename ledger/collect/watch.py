@@ -90,10 +90,11 @@ class Watch:
         """Every record under the paths that is not dealt with yet, but for what may not be whole."""
         files = self._files()
         self._seen = {path: self._seen[path] for path in files if path in self._seen}
-        self.total, self._passed = sum(map(_size, files)), 0
-        for path in files:
+        sizes = [_size(path) for path in files]
+        self.total, self._passed = sum(sizes), 0
+        for path, size in zip(files, sizes, strict=True):
             yield from self._look_at(path, is_last=is_last)
-            self._passed += _size(path)
+            self._passed += size
 
     def _files(self) -> list[Path]:
         found: list[Path] = []

@@ -10,10 +10,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
-from support.collecting import LINE_END, assert_hidden, data, event, events, reasons, run_on
+from support.collecting import LINE_END, assert_hidden, data, event, events, reasons, run, run_on
 
 from ledger.collect import PostgresqlLogs
 from ledger.collect.files import MAX_RECORD
+from ledger.collect.postgresql_logs import Form
 from ledger.collect.postgresql_messages import Message, access_data, commands_of, split_csv_line
 from ledger.collect.postgresql_prefix import DEFAULT, LinePrefix
 from ledger.errors import MalformedInput
@@ -343,6 +344,16 @@ def test_csv_that_is_no_record_is_set_aside(tmp_path: Path) -> None:
     outcomes = run_on(PostgresqlLogs(), tmp_path, open_quote)
     assert "a record of over" in reasons(outcomes)[1]
     assert len(events(outcomes[-1:])) == 1, "and reading goes on after it"
+
+
+def test_of_several_forms_of_one_log_one_is_read(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(line())
+    (tmp_path / "p.csv").write_text(csv_line("statement: select 1"))
+    (tmp_path / "p.log").write_text(f"{TIME} [42] LOG:  statement: select 1\n")
+    assert len(events(run(PostgresqlLogs(), tmp_path))) == 3
+    for form in Form:
+        found = event(run(PostgresqlLogs(form=form), tmp_path))
+        assert found["id"].startswith("p.log" if form is Form.STDERR else form)
 
 
 def test_strays_before_the_first_record_do_not_hide_the_form(tmp_path: Path) -> None:

@@ -374,6 +374,22 @@ def test_a_file_that_cannot_be_read_costs_only_itself_and_is_told_once(tmp_path:
     assert len(desk.aside) == 1
 
 
+def test_a_file_that_vanishes_costs_only_itself(log: Path) -> None:
+    gone = log.with_name("b.log")
+    gone.write_text(line(9))
+    log.with_name("c.log").write_text(line(8))
+    desk = Desk(log.parent)
+    found = desk.watch.look(is_last=True)
+    desk.deal_with(next(found))
+    gone.unlink()
+    for one in found:
+        desk.deal_with(one)
+    assert desk.events == [*paths(range(5)), "/8"]
+    assert [(aside.where, aside.reason) for aside in desk.aside] == [
+        (f"{gone}:1", "the file cannot be read from here on: No such file or directory")
+    ]
+
+
 def test_a_folder_that_cannot_be_listed_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "access.log").write_text(line(0))
     closed = tmp_path / "closed"
