@@ -149,7 +149,8 @@ def test_an_import_that_is_interrupted_goes_on(importer: Importer, number: signa
             err = process.stderr.read() if process.stderr else ""
         if code == 0:
             break
-        assert code == (130 if number is signal.SIGINT else -number), err
+        # An interrupt that comes while Python itself starts or ends has its own code.
+        assert code == -number or (number is signal.SIGINT and code == 130), err
         interruptions += 1
         assert importer.marks()
     assert interruptions > 1
