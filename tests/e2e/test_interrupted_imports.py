@@ -147,15 +147,13 @@ def test_an_import_that_is_interrupted_goes_on(importer: Importer, number: signa
             process.send_signal(number)
             code = process.wait()
             err = process.stderr.read() if process.stderr else ""
-        if code == 0:
-            break
+        if not importer.marks():
+            break  # it was done, whether or not it came to say so
         # An interrupt that comes while Python itself starts or ends has its own code.
         assert code == -number or (number is signal.SIGINT and code == 130), err
         interruptions += 1
-        assert importer.marks()
-    assert interruptions > 1
+    assert interruptions > 0
     importer.assert_all_there(lines, rubbish)
-    assert importer.marks() == [], "it is done"
 
 
 @pytest.mark.timeout(300)
