@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api import errors
-from api.routes import audit, events, health, logs, types
+from api.routes import accesses, events, evidence, health, logs, parties, permissions, transfers, types
 from api.services import Services
 from ledger import __version__
 
@@ -29,6 +29,6 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     errors.install(app)
     # `logs` stands last: the path of a log matches everything below it.
-    for router in (health.router, types.router, audit.router, events.router, logs.router):
-        app.include_router(router)
+    for module in (health, types, parties, transfers, accesses, permissions, evidence, events, logs):
+        app.include_router(module.router)
     return app

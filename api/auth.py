@@ -9,13 +9,13 @@ import hmac
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.services import KnownLog, Ledger
 from ledger.errors import Forbidden, NotFound, Unauthenticated
 from ledger.keys import secret_hash, split_key
-from ledger.records import ApiKey, Scope
+from ledger.records import ApiKey, Log, Scope
 
 _bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
 
@@ -52,6 +52,24 @@ def requires(scope: Scope) -> Callable[..., ApiKey]:
     return check
 
 
+def _log_of_key(scope: Scope) -> Callable[..., Log]:
+    """A dependency: the log that the caller's key is bound to, if it has `scope` and is the one that is asked for."""
+
+    def find(
+        key: Caller,
+        ledger: Ledger,
+        log: Annotated[
+            str | None, Query(description="The log; by default the one that the key is bound to.")
+        ] = None,
+    ) -> Log:
+        if log not in (None, key.origin):
+            raise Forbidden("this API key is bound to another log", expected=key.origin, got=log)
+        with_scope(key, scope)
+        return ledger.store.log(key.origin)
+
+    return find
+
+
 def with_scope(key: ApiKey, scope: Scope) -> ApiKey:
     """`key`, if it has `scope`. Raises Forbidden."""
     if scope not in key.scopes:
@@ -62,6 +80,9 @@ def with_scope(key: ApiKey, scope: Scope) -> ApiKey:
     return key
 
 
+ReadLog = Annotated[Log, Depends(_log_of_key(Scope.READ))]
+DisclosedLog = Annotated[Log, Depends(_log_of_key(Scope.DISCLOSE))]
+"""Rows of projections hold what disclosures say, so reading them needs the scope for these."""
 Pusher = Annotated[ApiKey, Depends(requires(Scope.PUSH))]
 Reader = Annotated[ApiKey, Depends(requires(Scope.READ))]
 Discloser = Annotated[ApiKey, Depends(requires(Scope.DISCLOSE))]

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.records import Role
+from ledger.documents import JudgementDocument
 
 T = TypeVar("T")
 
@@ -64,6 +64,24 @@ class Page(BaseModel, Generic[T]):
     next: int | None = None
 
 
+class NamedPage(BaseModel, Generic[T]):
+    """A page of a list. `next` is the `after` of the following page, a text, or null on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class JudgedPage(BaseModel):
+    """A page of judged accesses. It may be short, or empty, and still not be the last: `next` says.
+
+    `examined` accesses were looked at.
+    """
+
+    items: list[JudgementDocument]
+    examined: int
+    next: int | None = None
+
+
 class ContractOut(BaseModel):
     chain_id: int = Field(examples=[31337])
     address: str = Field(examples=["0x5FbDB2315678afecb367f032d93F642f64180aa3"])
@@ -80,15 +98,9 @@ class LogOut(BaseModel):
     )
     contract: ContractOut
     created: str
+    opaque: bool = Field(description="Whether it takes types that the catalogue does not know.")
     size: int = Field(description="Number of events.")
     batches: int = Field(description="Number of sealed batches.")
-
-
-class PartyOut(BaseModel):
-    id: str
-    name: str
-    role: Role
-    country: str = Field(description="ISO 3166-1 alpha-2.", examples=["CN"])
 
 
 class PushedOut(BaseModel):
@@ -121,6 +133,7 @@ class EventOut(BaseModel):
     leaf: str = Field(examples=[DIGEST])
     party: str
     received: str
+    opaque: bool = Field(description="Of a type that the catalogue does not know: nothing in it was checked.")
     proof: str = Field(description="Path of its proof.")
 
 
@@ -166,41 +179,6 @@ class ConsistencyOut(BaseModel):
     old: int
     new: int
     path: list[str]
-
-
-class AccessOut(BaseModel):
-    """One access. Members that are not disclosed to the key, or were not given, are null."""
-
-    position: int
-    phase: str
-    time: str
-    transfer: str
-    principal: str | None
-    action: str | None
-    resource: str | None
-    outcome: str | None
-    country: str | None
-    source_address: str | None
-    tls_version: str | None
-    bytes: int | None
-    source_system: str | None
-    completeness: str | None
-    proof: str
-
-
-class SnapshotOut(BaseModel):
-    """One permission snapshot."""
-
-    position: int
-    phase: str
-    time: str
-    transfer: str
-    resource: str | None
-    public: bool | None
-    external_principals: list[str]
-    grants: list[dict[str, Any]] | None
-    source_system: str | None
-    proof: str
 
 
 class VerdictOut(BaseModel):

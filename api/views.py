@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from api import schemas
+from ledger import catalogue
 from ledger.disclosure import Disclosure, parse_disclosure
+from ledger.documents import proof_path
 from ledger.entry import Entry, parse_entry
 from ledger.errors import Pending
 from ledger.pipeline import PushResult
 from ledger.proof import anchor_document
 from ledger.proving import anchor_of
 from ledger.records import (
-    AccessRecord,
     Anchoring,
     Committed,
     Log,
     LogHead,
     Scope,
     SealedBatch,
-    SnapshotRecord,
 )
 from ledger.types import Origin, format_time, to_base64
 
@@ -32,6 +31,7 @@ def log_out(log: Log, head: LogHead) -> schemas.LogOut:
         verifier_key=log.verifier_key,
         contract=schemas.ContractOut(chain_id=log.contract.chain_id, address=log.contract.address),
         created=format_time(log.created),
+        opaque=log.opaque,
         size=head.size,
         batches=head.batches,
     )
@@ -54,10 +54,6 @@ def push_out(result: PushResult) -> schemas.PushOut:
     )
 
 
-def proof_path(origin: Origin, position: int) -> str:
-    return f"/v1/logs/{origin}/events/{position}/proof"
-
-
 def event_out(origin: Origin, committed: Committed, scopes: frozenset[Scope]) -> schemas.EventOut:
     shown = committed.disclosures if Scope.DISCLOSE in scopes else ()
     entry = parse_entry(committed.entry)
@@ -69,6 +65,7 @@ def event_out(origin: Origin, committed: Committed, scopes: frozenset[Scope]) ->
         leaf=committed.leaf.base64,
         party=committed.party,
         received=format_time(committed.received),
+        opaque=catalogue.is_opaque(committed.type),
         proof=proof_path(origin, committed.position),
     )
 
@@ -110,39 +107,4 @@ def anchoring_out(anchoring: Anchoring) -> schemas.AnchoringOut:
         block_number=anchoring.block_number,
         block_hash=anchoring.block_hash.hex0x if anchoring.block_hash else None,
         updated=format_time(anchoring.updated),
-    )
-
-
-def access_out(origin: Origin, record: AccessRecord) -> schemas.AccessOut:
-    return schemas.AccessOut(
-        position=record.position,
-        phase=record.phase,
-        time=format_time(record.time),
-        transfer=record.subject,
-        principal=record.principal,
-        action=record.action,
-        resource=record.resource,
-        outcome=record.outcome,
-        country=record.country,
-        source_address=record.source_address,
-        tls_version=record.tls_version,
-        bytes=record.bytes,
-        source_system=record.source_system,
-        completeness=record.completeness,
-        proof=proof_path(origin, record.position),
-    )
-
-
-def snapshot_out(origin: Origin, record: SnapshotRecord) -> schemas.SnapshotOut:
-    return schemas.SnapshotOut(
-        position=record.position,
-        phase=record.phase,
-        time=format_time(record.time),
-        transfer=record.subject,
-        resource=record.resource,
-        public=record.public,
-        external_principals=list(record.external_principals),
-        grants=None if record.grants is None else json.loads(record.grants),
-        source_system=record.source_system,
-        proof=proof_path(origin, record.position),
     )

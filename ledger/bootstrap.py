@@ -46,8 +46,11 @@ class Wired:
     def worker(self) -> Worker:
         return Worker(self.pipeline, self.settings.poll_seconds)
 
-    def create_log(self, origin: Origin, party: PartyId) -> Log:
+    def create_log(self, origin: Origin, party: PartyId, *, opaque: bool = False) -> Log:
         """Make a log: its key, its place in the contract, its record, in this order. Again changes nothing.
+
+        Args:
+            opaque: take types that the catalogue does not know, too. It cannot be changed later.
 
         Raises:
             NotFound: no such party.
@@ -62,7 +65,7 @@ class Wired:
             created = self.store.log(origin).created
         except NotFound:
             created = self.clock.now()
-        log = Log(origin, party, str(signer.key), self.chain.contract, created)
+        log = Log(origin, party, str(signer.key), self.chain.contract, created, opaque)
         self.store.add_log(log)
         return log
 

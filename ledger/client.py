@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Self
@@ -63,9 +63,7 @@ class Client:
             statuses = [event["status"] for event in body["events"]]
             receipts = tuple(map(str, body["receipts"]))
         except (ValueError, KeyError, TypeError):
-            raise InputError(
-                f"what answers at {self._http.base_url} is no ledger", advice="Is the URL right?"
-            ) from None
+            raise self._no_ledger() from None
         accepted = statuses.count("accepted")
         return PushSummary(accepted, len(statuses) - accepted, receipts)
 
@@ -76,7 +74,19 @@ class Client:
 
     def evidence(self, since: str, until: str, out: IO[bytes]) -> None:
         """Write the evidence package of a period to `out`. Raises as `push_lines` does."""
-        with self._stream("GET", f"{self._log}/evidence", params={"from": since, "to": until}) as answer:
+        self.download(f"{self._log}/evidence", {"from": since, "to": until}, out)
+
+    def get(self, path: str, parameters: Mapping[str, Any]) -> Any:
+        """The JSON at a path of the API. Raises as `push_lines` does."""
+        answer = self._request("GET", path, params=_of_parameters(parameters))
+        try:
+            return answer.json()
+        except ValueError:
+            raise self._no_ledger() from None
+
+    def download(self, path: str, parameters: Mapping[str, Any], out: IO[bytes]) -> None:
+        """Write what the API answers at a path to `out`. Raises as `push_lines` does."""
+        with self._stream("GET", path, params=_of_parameters(parameters)) as answer:
             for chunk in answer.iter_bytes():
                 out.write(chunk)
 
@@ -108,12 +118,24 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from None
 
+    def _no_ledger(self) -> InputError:
+        return InputError(f"what answers at {self._http.base_url} is no ledger", advice="Is the URL right?")
+
     def _silent(self, error: httpx.TransportError) -> Unavailable:
         return Unavailable(
             f"no answer from {self._http.base_url}",
             got=str(error)[:200],
             advice="Is the ledger running there? What was pushed can be pushed again.",
         )
+
+
+def _of_parameters(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Query parameters: a list is a parameter that is repeated."""
+    return [
+        (name, str(one).lower() if isinstance(one, bool) else str(one))
+        for name, value in parameters.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
 
 
 def _refusal(answer: httpx.Response) -> LedgerError:

@@ -12,12 +12,13 @@ In this order, and by place within each, so that the first finding is the first 
 8. `views`        the projections are what the events give
 9. `anchors`      the contract holds every batch that is said to be anchored, and no others
 
-Nothing is changed. Memory grows with the number of batches only.
+Nothing is changed. Memory grows with the numbers of batches and of transfers only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,11 +30,21 @@ from ledger.entry import event_key, event_time, parse_entry
 from ledger.errors import ChainUnavailable, LedgerError, VerificationError
 from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
 from ledger.note import VerifierKey
-from ledger.pipeline import project_range
 from ledger.ports import Chain, Store
+from ledger.projections import project
 from ledger.receipt import open_receipt
-from ledger.records import AnchorState, Committed, Log, SealedBatch, ViewFilter
-from ledger.types import BatchNo, Digest, Position, log_id
+from ledger.records import (
+    LOG_WIDE,
+    AnchorState,
+    Committed,
+    Log,
+    Paper,
+    Projected,
+    SealedBatch,
+    TransferFact,
+    ViewFilter,
+)
+from ledger.types import MAX_INTEGER, BatchNo, Digest, Position, log_id
 
 Progress = Callable[[str, int, int], None]
 _STEP = 1000
@@ -263,19 +274,52 @@ class _LogExamination:
         projected = self.store.projected(origin)
         if projected > self.head.size:
             yield f"position {self.head.size}", "projected, but not in the log"
-        every = ViewFilter({})
+        seen: dict[object, TransferFact] = {}
+        papers: list[Paper] = []
         for start in range(0, projected, _STEP):
             stop = min(start + _STEP, projected)
-            accesses, snapshots = project_range(self.store.scan(origin, Position(start), Position(stop)))
-            after = Position(start - 1) if start else None
-            for name, expected, found in (
-                ("access", accesses, self.store.accesses(origin, every, after, _STEP)),
-                ("snapshot", snapshots, self.store.snapshots(origin, every, after, _STEP)),
-            ):
-                inside = [row for row in found if row.position < stop]
-                if inside != expected:
-                    yield f"{name} rows of positions {start} to {stop - 1}", "not what the events give"
+            expected = project(self.store.scan(origin, Position(start), Position(stop)))
+            yield from self._rows(start, stop, expected)
+            for fact in expected.facts:
+                seen[fact.key] = seen[fact.key].merged(fact) if fact.key in seen else fact
+            papers += expected.papers
             self.progress("views", stop, projected)
+        yield from self._transfers(seen, papers)
+
+    def _rows(self, start: int, stop: int, expected: Projected) -> Iterator[tuple[str, str]]:
+        origin, every = self.log.origin, ViewFilter({})
+        after = Position(start - 1) if start else None
+        for name, rows, found in (
+            ("access", expected.accesses, self.store.accesses(origin, every, after, _STEP)),
+            ("snapshot", expected.snapshots, self.store.snapshots(origin, every, after, _STEP)),
+        ):
+            inside = [row for row in found if row.position < stop]
+            if inside != rows:
+                yield f"{name} rows of positions {start} to {stop - 1}", "not what the events give"
+
+    def _transfers(
+        self, seen: Mapping[object, TransferFact], papers: Sequence[Paper]
+    ) -> Iterator[tuple[str, str]]:
+        origin = self.log.origin
+        facts: defaultdict[str, list[TransferFact]] = defaultdict(list)
+        for fact in seen.values():
+            facts[fact.subject].append(fact)
+        positions: defaultdict[str, list[Position]] = defaultdict(list)
+        for paper in papers:
+            positions[paper.subject].append(paper.position)
+        for subject in sorted({LOG_WIDE, *facts, *positions, *self._transfer_names()}):
+            kept = self.store.facts(origin, [subject])
+            if sorted(kept, key=_key_of) != sorted(facts[subject], key=_key_of):
+                yield f"facts of transfer {subject}", "not what the events give"
+            found = [event.position for event in self.store.papers(origin, subject, MAX_INTEGER)]
+            if found != sorted(positions[subject]):
+                yield f"papers of transfer {subject}", "not what the events give"
+
+    def _transfer_names(self) -> Iterator[str]:
+        after = None
+        while names := self.store.transfers(self.log.origin, after, _STEP):
+            yield from names
+            after = names[-1]
 
     def anchors(self) -> Iterator[tuple[str, str]]:
         assert self.chain is not None
@@ -317,6 +361,10 @@ class _LogExamination:
             yield place, "not anchored in the transaction and block that the store says"
         if seen is not None and seen.contract != self.log.contract:
             yield place, "anchored in another contract than the log's"
+
+
+def _key_of(fact: TransferFact) -> tuple[str, ...]:
+    return fact.key
 
 
 def _all_nodes(leaves: Sequence[Digest]) -> Iterator[Node]:

@@ -119,6 +119,11 @@ def event_key(source: str, id: str) -> Digest:
     return Digest.of(canonical.encode([source, id]))
 
 
+def is_subject(text: str) -> bool:
+    """Whether a transfer can be called so."""
+    return _ATTRIBUTES["subject"][0].fullmatch(text) is not None
+
+
 def event_time(text: str) -> int:
     """Unix milliseconds of an RFC 3339 time with any offset; finer digits are cut off.
 

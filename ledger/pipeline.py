@@ -8,7 +8,7 @@ under its lock (I2); what is anchored is decided by the contract, which takes on
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,14 +31,13 @@ from ledger.guard import HistoryGuard
 from ledger.merkle import append_nodes, leaf_hash, tree_root
 from ledger.policy import Policy
 from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
-from ledger.projections import project as project_event
+from ledger.projections import project as project_events
 from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
-    AccessRecord,
     Anchoring,
     Committed,
     ConflictAttempt,
-    SnapshotRecord,
+    Log,
     StoredReceipt,
 )
 from ledger.types import Digest, Origin, PartyId, Position, log_id
@@ -97,6 +96,7 @@ class Pipeline:
         self.clock = clock
         self.policy = policy
         self._salt = salt
+        self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
         self._anchoring = AnchorMachine(store, chain, anchorer, keyring, clock, self.guard, policy)
 
@@ -116,7 +116,7 @@ class Pipeline:
         """
         now = self.clock.now()
         self.guard.require_held(origin)
-        statements = self.accept(values)
+        statements = self.accept(values, opaque=self._log(origin).opaque)
         with self.store.writing(origin) as transaction:
             work = _Push(origin, party, self._received(now, transaction), transaction)
             work.sort(statements)
@@ -128,8 +128,17 @@ class Pipeline:
             raise work.conflict_error()
         return self._result(origin, work)
 
-    def accept(self, values: Sequence[Value]) -> list[Statement]:
-        """Hold events against the envelope and their types, and salt them. Pure but for the salts."""
+    def _log(self, origin: Origin) -> Log:
+        """The log as it was created, which never changes."""
+        if origin not in self._logs:
+            self._logs[origin] = self.store.log(origin)
+        return self._logs[origin]
+
+    def accept(self, values: Sequence[Value], *, opaque: bool = False) -> list[Statement]:
+        """Hold events against the envelope and their types, and salt them. Pure but for the salts.
+
+        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`).
+        """
         if not values:
             raise InvalidEvent("nothing to push", expected="at least one event")
         if len(values) > self.policy.max_push:
@@ -141,7 +150,7 @@ class Pipeline:
         for number, value in enumerate(values):
             try:
                 event = parse_event(value)
-                visible = catalogue.check_event(event).visible
+                visible = catalogue.check_event(event, allow_opaque=opaque).visible
                 statements.append(commit_event(event, visible, self._salt))
             except InvalidEvent as error:
                 problems += [
@@ -250,36 +259,32 @@ class Pipeline:
 
     # --- project -----------------------------------------------------------------------------------------------------
 
-    def project(self, origin: Origin, *, step: int = 2000) -> int:
-        """Take new events into the projections; answers how many."""
+    def project(
+        self,
+        origin: Origin,
+        *,
+        step: int = 8192,
+        progress: Callable[[float, float | None], None] | None = None,
+    ) -> int:
+        """Take new events into the projections; answers how many. `progress` is told how many of how many."""
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
         while start < size:
             stop = Position(min(size, start + step))
-            accesses, snapshots = project_range(self.store.scan(origin, start, stop))
-            self.store.project(origin, start, stop, accesses, snapshots)
+            self.store.project(origin, start, stop, project_events(self.store.scan(origin, start, stop)))
             done += stop - start
             start = stop
+            if progress:
+                progress(start, size)
         return done
 
-    def rebuild(self, origin: Origin) -> int:
+    def rebuild(
+        self, origin: Origin, *, progress: Callable[[float, float | None], None] | None = None
+    ) -> int:
         """Drop the projections and make them again; answers how many events they were made from."""
         self.store.drop_projections(origin)
-        return self.project(origin)
-
-
-def project_range(events: Iterator[Committed]) -> tuple[list[AccessRecord], list[SnapshotRecord]]:
-    """The projections' rows for these events."""
-    accesses: list[AccessRecord] = []
-    snapshots: list[SnapshotRecord] = []
-    for event in events:
-        match project_event(event):
-            case AccessRecord() as access:
-                accesses.append(access)
-            case SnapshotRecord() as snapshot:
-                snapshots.append(snapshot)
-    return accesses, snapshots
+        return self.project(origin, progress=progress)
 
 
 class _Push:

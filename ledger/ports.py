@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ledger.anchor import Anchor, AnchoredBatch, ContractRef
 from ledger.batch import BatchHeader
+from ledger.entry import Phase
 from ledger.merkle import Node, NodeId
 from ledger.note import VerifierKey
 from ledger.records import (
@@ -25,10 +26,14 @@ from ledger.records import (
     Log,
     LogHead,
     Party,
+    PartyKey,
+    Projected,
     SealedBatch,
+    SnapshotPlace,
     SnapshotRecord,
     StoredCheckpoint,
     StoredReceipt,
+    TransferFact,
     ViewFilter,
 )
 from ledger.types import BatchNo, Digest, LogId, Origin, PartyId, Position
@@ -137,6 +142,18 @@ class Store(Protocol):
         ...
 
     def parties(self) -> list[Party]: ...
+    def add_party_key(self, key: PartyKey) -> None:
+        """Raises NotFound if the party is not registered."""
+        ...
+
+    def end_party_key(self, key: PartyKey, at: int) -> None:
+        """End the validity of a key at a time. An end that is set is never moved. Raises NotFound."""
+        ...
+
+    def party_keys(self, party: PartyId) -> list[PartyKey]:
+        """By the begin of their validity."""
+        ...
+
     def add_log(self, log: Log) -> None:
         """Raises NotFound if the log's party is not registered."""
         ...
@@ -229,27 +246,71 @@ class Store(Protocol):
         """How many events, from the first, the projections have taken in."""
         ...
 
-    def project(
-        self,
-        origin: Origin,
-        start: Position,
-        stop: Position,
-        accesses: Sequence[AccessRecord],
-        snapshots: Sequence[SnapshotRecord],
-    ) -> None:
-        """Add the rows that events `start` to `stop − 1` give, and move `projected` to `stop`, together.
+    def project(self, origin: Origin, start: Position, stop: Position, projected: Projected) -> None:
+        """Add what events `start` to `stop − 1` give, and move `projected` to `stop`, together.
 
         Does nothing if `projected` is not `start`: another worker was first.
         """
         ...
 
     def drop_projections(self, origin: Origin) -> None: ...
+    def projections_digest(self, origin: Origin) -> Digest:
+        """SHA-256 over all rows of the projections. The same for the same events, on every database."""
+        ...
+
     def accesses(
         self, origin: Origin, which: ViewFilter, after: Position | None, limit: int
-    ) -> list[AccessRecord]: ...
+    ) -> list[AccessRecord]:
+        """Accesses that match, in order of position, those after `after` only, at most `limit`.
+
+        Costs as much as the page, however many accesses there are and however many filters.
+        """
+        ...
+
+    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
+        """All accesses that match, in order of time and position, streamed."""
+        ...
+
     def snapshots(
         self, origin: Origin, which: ViewFilter, after: Position | None, limit: int
-    ) -> list[SnapshotRecord]: ...
+    ) -> list[SnapshotRecord]:
+        """Permission snapshots that match, in order of position, those after `after` only, at most `limit`."""
+        ...
+
+    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
+        """All snapshots that match, in order of capture and position, streamed."""
+        ...
+
+    def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
+        """The snapshots of a resource (`ledger.permissions.resource_key`), in order of capture and position."""
+        ...
+
+    def transfers(self, origin: Origin, after: str | None, limit: int) -> list[str]:
+        """The transfers of a log by name, in the order of code points, those after `after` only, at most `limit`."""
+        ...
+
+    def facts(self, origin: Origin, subjects: Sequence[str]) -> list[TransferFact]:
+        """What is said of these transfers, or of all (`LOG_WIDE`); by key."""
+        ...
+
+    def papers(self, origin: Origin, subject: str, limit: int) -> list[Committed]:
+        """The newest papers of a transfer, at most `limit`, in order of position."""
+        ...
+
+    def timeline(
+        self,
+        origin: Origin,
+        subject: str,
+        phase: Phase | None,
+        types: Sequence[str],
+        after: tuple[int, Position] | None,
+        limit: int,
+    ) -> list[Committed]:
+        """Events of a transfer, of any of `types` if there are some, in order of time and position, at most `limit`.
+
+        Those after this time and position only.
+        """
+        ...
 
     def self_check(self) -> Iterator[str]:
         """What the database itself finds wrong: broken pages, indexes, references, register rows. Nothing if sound."""

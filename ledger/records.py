@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,14 +39,35 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyKey:
+    """An Ed25519 key with which a party signs, from `valid_from` on and before `valid_until` (None: without end).
+
+    `verifier_key` is a signed note's verifier key named after the party. A key is ended, never removed: what it signed
+    while it was valid stays signed.
+    """
+
+    party: PartyId
+    verifier_key: str
+    valid_from: int
+    valid_until: int | None = None
+
+    def is_valid(self, at: int) -> bool:
+        return self.valid_from <= at and (self.valid_until is None or at < self.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
-    """A log as it was created. `verifier_key` is the text of the key that signs its notes (`ledger.note`)."""
+    """A log as it was created. `verifier_key` is the text of the key that signs its notes (`ledger.note`).
+
+    `opaque` says that it takes types that the catalogue does not know (`ledger.catalogue.OpaqueType`).
+    """
 
     origin: Origin
     party: PartyId
     verifier_key: str
     contract: ContractRef
     created: int
+    opaque: bool = False
 
 
 class Scope(StrEnum):
@@ -191,37 +212,122 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class AccessRecord:
-    """One access, as the auditor reads it; None where a member is not disclosed or was not given."""
+    """One access in its normal form, as the auditor reads it; None where a member is not disclosed or was not given.
+
+    `class_uid` is OCSF's class, `raw_sha256` the digest of the raw record in lower-case hexadecimal.
+    """
 
     position: Position
     phase: Phase
     time: int
     subject: str
+    party: PartyId
+    """Who said so."""
     principal: str | None
     action: str | None
     resource: str | None
     outcome: str | None
+    reason: str | None
     country: str | None
     source_address: str | None
     tls_version: str | None
+    cipher: str | None
     bytes: int | None
+    class_uid: int | None
     source_system: str | None
     completeness: str | None
+    raw_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
-    """One permission snapshot. `grants` is the canonical JSON of the grants, or None if not disclosed."""
+    """One permission snapshot. `grants` is the canonical JSON of the grants, or None if not disclosed.
+
+    `captured` is Unix milliseconds: the event's time, unless the snapshot says that it was taken at another.
+    """
 
     position: Position
     phase: Phase
     time: int
     subject: str
+    party: PartyId
+    captured: int
     resource: str | None
+    owner: str | None
     public: bool | None
     external_principals: tuple[str, ...]
     grants: str | None
+    collector: str | None
+    api_call: str | None
+    region: str | None
+    country: str | None
     source_system: str | None
+    completeness: str | None
+    raw_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPlace:
+    """When a snapshot was captured, where it stands, and which system told it."""
+
+    captured: int
+    position: Position
+    source_system: str | None
+
+
+LOG_WIDE = "*"
+"""In place of a transfer: what is said of all transfers of a log. No transfer can be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFact:
+    """Something that `count` events say alike of one transfer in one phase, and the span of their times and positions.
+
+    Two facts of one `key` add up to one (`merged`), in whatever order.
+    """
+
+    subject: str
+    phase: Phase
+    name: str
+    value: str
+    count: int
+    first_time: int
+    last_time: int
+    first: Position
+    last: Position
+
+    @property
+    def key(self) -> tuple[str, Phase, str, str]:
+        return (self.subject, self.phase, self.name, self.value)
+
+    def merged(self, other: TransferFact) -> TransferFact:
+        """This fact and the other together."""
+        return TransferFact(
+            *self.key,
+            self.count + other.count,
+            min(self.first_time, other.first_time),
+            max(self.last_time, other.last_time),
+            min(self.first, other.first),
+            max(self.last, other.last),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """That the event at `position`, one of the few that are read as a whole, is about a transfer."""
+
+    subject: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """What a run of events adds to the projections; facts are merged already."""
+
+    accesses: Sequence[AccessRecord] = ()
+    snapshots: Sequence[SnapshotRecord] = ()
+    facts: Sequence[TransferFact] = ()
+    papers: Sequence[Paper] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +342,16 @@ class ViewFilter:
 ACCESS_FILTERS = (
     "phase",
     "subject",
+    "party",
     "principal",
     "action",
     "resource",
     "outcome",
     "country",
+    "tls_version",
     "source_system",
 )
-SNAPSHOT_FILTERS = ("phase", "subject", "resource", "public", "source_system")
+SNAPSHOT_FILTERS = ("phase", "subject", "party", "resource", "public", "source_system")
 
 
 @dataclass(frozen=True, slots=True)

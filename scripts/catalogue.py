@@ -60,7 +60,8 @@ def _contents() -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for type_ in catalogue.all_types():
         phases = " | ".join("●" if phase in type_.phases else "" for phase in Phase)
-        yield f"| [{type_.kind}](#{_anchor(type_)}) | {type_.title_en} | {type_.title_zh} | {phases} |"
+        version = f" v{type_.version}" if type_ not in catalogue.newest_types() else ""
+        yield f"| [{type_.kind}{version}](#{_anchor(type_)}) | {type_.title_en} | {type_.title_zh} | {phases} |"
     yield ""
 
 
@@ -75,6 +76,9 @@ def _type(type_: EventType) -> Iterator[str]:
     yield f"**{type_.title_en} · {type_.title_zh}**"
     yield ""
     yield from _text(schema["description"])
+    if type_ not in catalogue.newest_types():
+        yield "A newer version stands above; this one is still taken, and means what it meant."
+        yield ""
     yield f"Phases: {', '.join(phase for phase in Phase if phase in type_.phases)}. Source: {_cell(type_.source)}."
     yield ""
     yield "| member | JSON | required | kept | meaning | source |"

@@ -32,6 +32,10 @@ class TypeOut(BaseModel):
     dataschema: str = Field(
         description="Path of the JSON Schema.", examples=["/v1/types/transfer-ledger.access.v1"]
     )
+    superseded_by: str | None = Field(
+        description="The newer version to send instead; this one is still taken.",
+        examples=["transfer-ledger.declaration.v2"],
+    )
 
 
 class SchemaResponse(JSONResponse):
@@ -41,7 +45,8 @@ class SchemaResponse(JSONResponse):
 @router.get("/types", summary="List event types")
 def list_types() -> list[TypeOut]:
     """Every event type that this ledger knows, in the order of the phases."""
-    return [_type_out(type_) for type_ in catalogue.all_types()]
+    newest = {type_.kind: type_ for type_ in catalogue.newest_types()}
+    return [_type_out(type_, newest[type_.kind]) for type_ in catalogue.all_types()]
 
 
 @router.get(
@@ -64,7 +69,7 @@ def read_type(
     return SchemaResponse(type_.schema(), headers=_CACHED)
 
 
-def _type_out(type_: EventType) -> TypeOut:
+def _type_out(type_: EventType, newest: EventType) -> TypeOut:
     return TypeOut(
         name=type_.name,
         title=type_.title_en,
@@ -72,4 +77,5 @@ def _type_out(type_: EventType) -> TypeOut:
         phases=[phase for phase in Phase if phase in type_.phases],
         visible=sorted(type_.visible),
         dataschema=type_.schema_path,
+        superseded_by=None if type_ is newest else newest.name,
     )

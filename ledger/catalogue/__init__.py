@@ -15,7 +15,14 @@ such types all the same; then they are *opaque*: every member is salted, and not
 from __future__ import annotations
 
 from ledger.catalogue.base import Data, EventType, OpaqueType, by_name
-from ledger.catalogue.before import COUNTRY_ASSESSMENT, DECLARATION, IMPACT_ASSESSMENT, ROUTE, SIGN_OFF
+from ledger.catalogue.before import (
+    COUNTRY_ASSESSMENT,
+    DECLARATION,
+    DECLARATION_1,
+    IMPACT_ASSESSMENT,
+    ROUTE,
+    SIGN_OFF,
+)
 from ledger.catalogue.consent import CONSENT, CONSENT_PROMPT, PLUGIN_AUTHORISATION
 from ledger.catalogue.rights import COMPLAINT, RIGHTS_REQUEST
 from ledger.catalogue.safeguards import DEIDENTIFICATION, ENCRYPTION, MODEL_EXPORT
@@ -32,6 +39,7 @@ __all__ = [
     "CONSENT_PROMPT",
     "COUNTRY_ASSESSMENT",
     "DECLARATION",
+    "DECLARATION_1",
     "DEIDENTIFICATION",
     "DELETION",
     "ENCRYPTION",
@@ -56,10 +64,12 @@ __all__ = [
     "check_event",
     "find",
     "is_opaque",
+    "newest_types",
 ]
 
 _CATALOGUE = by_name(
     DECLARATION,
+    DECLARATION_1,
     IMPACT_ASSESSMENT,
     COUNTRY_ASSESSMENT,
     ROUTE,
@@ -88,6 +98,12 @@ _CATALOGUE = by_name(
 def all_types() -> tuple[EventType, ...]:
     """Every type, in the order of the phases."""
     return tuple(_CATALOGUE.values())
+
+
+def newest_types() -> tuple[EventType, ...]:
+    """The newest version of each type: what to send. Older versions are taken as before, and mean what they meant."""
+    newest = {type_.kind: type_ for type_ in sorted(all_types(), key=lambda t: t.version)}
+    return tuple(type_ for type_ in all_types() if type_ is newest[type_.kind])
 
 
 def find(type: str) -> EventType:

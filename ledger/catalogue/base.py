@@ -143,6 +143,15 @@ NAMESPACE = "transfer-ledger."
 """How the names of all catalogued types begin, and those of no others."""
 
 
+def kind_of(type: str) -> str:
+    """The short name in a catalogued type's name, whatever its version; empty for an opaque type.
+
+    >>> kind_of("transfer-ledger.access.v1")
+    'access'
+    """
+    return type.removeprefix(NAMESPACE).rpartition(".v")[0] if type.startswith(NAMESPACE) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
     """A catalogued type. `kind` is its short name, `visible` the members that are never personal.

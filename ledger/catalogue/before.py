@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -87,6 +88,13 @@ class Declaration(Data):
     """Regulatory sandbox or white list that the transfer takes part in."""
     document: Document | None = None
     """The declaration as it was signed."""
+
+
+class DeclarationWithPersons(Declaration):
+    """What is to cross the border: by whom, to whom, what for, which data, of persons where, when."""
+
+    persons_countries: Annotated[list[Country], Source("ISO 3166-1")]
+    """Where the persons are when their data are collected."""
 
 
 class Risk(Data):
@@ -346,14 +354,22 @@ class SignOff(Data):
     """What was signed, as it was laid before the officer."""
 
 
-DECLARATION = EventType(
+DECLARATION_1 = EventType(
     "declaration",
-    "Transfer declared",
-    "出境传输申报",
+    "Transfer declared (first version)",
+    "出境传输申报（第一版）",
     BEFORE,
     Declaration,
     frozenset({"recipient_countries", "continuous", "automated_decisions"}),
     source="ledger",
+)
+DECLARATION = replace(
+    DECLARATION_1,
+    title_en="Transfer declared",
+    title_zh="出境传输申报",
+    model=DeclarationWithPersons,
+    visible=DECLARATION_1.visible | {"persons_countries"},
+    version=2,
 )
 IMPACT_ASSESSMENT = EventType(
     "impact-assessment",

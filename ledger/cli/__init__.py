@@ -3,6 +3,7 @@
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
     imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
+    queries.py   access, snapshot, transfer, reconcile
     audit.py     prove, verify, evidence
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
@@ -18,11 +19,11 @@ import typer
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
-from ledger.cli import admin, audit, feed, import_permissions, imports
+from ledger.cli import admin, audit, feed, import_permissions, imports, queries
 from ledger.cli.shared import app, complain, err, exit_code, plain
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main"]
+__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "queries"]
 
 
 def main() -> None:

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ledger import documents
 from ledger.bootstrap import create_api_key, initialise, open_ledger, open_node, open_store_only
 from ledger.catalogue.base import COUNTRIES
+from ledger.cli.audit import moment
 from ledger.cli.shared import (
     JsonOption,
     LogOption,
@@ -21,19 +23,22 @@ from ledger.cli.shared import (
     out,
     print_json,
     progress_bar,
+    read_key,
     set_up_logging,
 )
 from ledger.doctor import Difference, Doctor
 from ledger.errors import MalformedInput, Unavailable
 from ledger.ports import Store
-from ledger.records import Party, Role, Scope
+from ledger.records import Party, PartyKey, Role, Scope
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
 
 log_app = typer.Typer(no_args_is_help=True, help="Create and list logs.")
 party_app = typer.Typer(no_args_is_help=True, help="Register and list parties.")
+party_key_app = typer.Typer(no_args_is_help=True, help="A party's signing keys.")
 key_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 app.add_typer(log_app, name="log")
 app.add_typer(party_app, name="party")
+party_app.add_typer(party_key_app, name="key")
 app.add_typer(key_app, name="key")
 
 PartyOption = Annotated[str, typer.Option("--party", help="The party's id.")]
@@ -84,11 +89,82 @@ def party_list(context: typer.Context, json: JsonOption = False) -> None:
     _print_rows(rows, as_json=json)
 
 
+@party_key_app.command("add")
+def party_key_add(
+    context: typer.Context,
+    party: Annotated[str, typer.Argument(help="The party's id.")],
+    key: Annotated[
+        str, typer.Option("--key", help="Verifier key <party>+<hash>+<base64>, or a file with it.")
+    ],
+    since: Annotated[str | None, typer.Option("--from", help="Valid from; now if left out.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Valid before; without end if left out.")
+    ] = None,
+) -> None:
+    """Register a key with which a party signs. Again changes nothing; a key that is there stays as it is.
+
+    Example: `transfer-ledger party key add acme --key acme.vkey --until 2027-07-01`
+    """
+    id = parse_party_id(party)
+    verifier = read_key(key)
+    if verifier.name != id:
+        raise MalformedInput("a key that is named for somebody else", expected=id, got=verifier.name)
+    with open_store_only(load_settings(context)) as (store, _, clock):
+        known = [key for key in store.party_keys(id) if key.verifier_key == str(verifier)]
+        begin = moment(since) if since else known[0].valid_from if known else clock.now()
+        end = moment(until) if until else known[0].valid_until if known else None
+        if end is not None and end <= begin:
+            raise MalformedInput("a key that is never valid", expected="--from before --until")
+        store.party(id)
+        store.add_party_key(PartyKey(id, str(verifier), begin, end))
+    out.print(f"party {id}: key {str(verifier).split('+')[1]}", markup=False)
+
+
+@party_key_app.command("end")
+def party_key_end(
+    context: typer.Context,
+    party: Annotated[str, typer.Argument(help="The party's id.")],
+    key: Annotated[str, typer.Option("--key", help="The verifier key, or a file with it.")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="From when it is no longer valid; now if left out.")
+    ] = None,
+) -> None:
+    """End a key's validity. What it signed before stays signed; an end that is set is never moved.
+
+    Example: `transfer-ledger party key end acme --key acme.vkey`
+    """
+    id = parse_party_id(party)
+    with open_store_only(load_settings(context)) as (store, _, clock):
+        ended = PartyKey(id, str(read_key(key)), 0)
+        store.end_party_key(ended, clock.now() if at is None else moment(at))
+    out.print(f"party {id}: ended", markup=False)
+
+
+@party_key_app.command("list")
+def party_key_list(
+    context: typer.Context,
+    party: Annotated[str, typer.Argument(help="The party's id.")],
+    json: JsonOption = False,
+) -> None:
+    """List a party's keys and when they are valid."""
+    with open_store_only(load_settings(context)) as (store, _, _):
+        found = documents.party(store.party(parse_party_id(party)), store.party_keys(parse_party_id(party)))
+    rows = [
+        {"key": k["verifier_key"], "from": k["valid_from"], "until": k["valid_until"] or ""}
+        for k in found["keys"]
+    ]
+    _print_rows(rows, as_json=json)
+
+
 @log_app.command("create")
 def log_create(
     context: typer.Context,
     origin: Annotated[str, typer.Argument(help="A schema-less URL prefix, e.g. ledger.example/acme-live.")],
     party: PartyOption,
+    allow_opaque: Annotated[
+        bool,
+        typer.Option("--allow-opaque", help="Take types that the catalogue does not know. For ever."),
+    ] = False,
 ) -> None:
     """Create a party's log: its key, its place in the contract, its record. Again changes nothing.
 
@@ -97,7 +173,7 @@ def log_create(
     Example: `transfer-ledger log create ledger.example/acme-live --party acme`
     """
     with open_ledger(load_settings(context)) as ledger:
-        log = ledger.create_log(parse_origin(origin), parse_party_id(party))
+        log = ledger.create_log(parse_origin(origin), parse_party_id(party), opaque=allow_opaque)
         out.print(log.verifier_key, markup=False)
         if ledger.registrar is None:
             err.print(
@@ -110,7 +186,8 @@ def log_list(context: typer.Context, json: JsonOption = False) -> None:
     """List the logs."""
     with open_store_only(load_settings(context)) as (store, _, _):
         logs = store.logs()
-    _print_rows([{"origin": x.origin, "party": x.party, "key": x.verifier_key} for x in logs], as_json=json)
+    rows = [{"origin": x.origin, "party": x.party, "key": x.verifier_key, "opaque": x.opaque} for x in logs]
+    _print_rows(rows, as_json=json)
 
 
 @key_app.command("create")
@@ -320,14 +397,16 @@ def _examine(doctor: Doctor) -> tuple[list[Difference], dict[str, str]]:
 
 @app.command()
 def rebuild(context: typer.Context) -> None:
-    """Drop the projections and make them again from the log.
+    """Drop the projections and make them again from the log. The same log gives the same bytes, and so the same digest.
 
     Example: `transfer-ledger --data ./ledger-data rebuild`
     """
     with open_ledger(load_settings(context)) as ledger:
         for log in ledger.store.logs():
-            count = ledger.pipeline.rebuild(log.origin)
-            out.print(f"{log.origin}: projected {count} events", markup=False)
+            with progress_bar(f"projecting {log.origin}") as update:
+                count = ledger.pipeline.rebuild(log.origin, progress=update)
+            digest = ledger.store.projections_digest(log.origin)
+            out.print(f"{log.origin}: projected {count} events, sha256 {digest.hex()}", markup=False)
 
 
 def _print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:

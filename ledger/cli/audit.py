@@ -9,7 +9,7 @@ from typing import IO, Annotated
 
 import typer
 
-from ledger import canonical
+from ledger import canonical, catalogue
 from ledger.bootstrap import open_store_only
 from ledger.cli.shared import (
     ApiKeyOption,
@@ -147,6 +147,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         "party": event.entry.party,
         "event": {**opened.attributes, "data": opened.data},
         "withheld_members": len(event.entry.sd) - len(event.disclosures),
+        "opaque": catalogue.is_opaque(opened.type),
     }
     if as_json:
         print_json(facts)
@@ -164,6 +165,10 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     delay = facts["seconds_to_anchor"]
     if isinstance(delay, int) and delay < -CLOCK_TOLERANCE:
         out.print(f"WARNING: the ledger's clock says that it was received {-delay} s after it was anchored.")
+    if facts["opaque"]:
+        out.print(
+            "Its type is opaque: no catalogue knows it, and nothing in it was checked when it was taken."
+        )
     if not verified.by_chain:
         out.print("Not held against the chain: give --rpc and --contract.", markup=False)
 
@@ -191,8 +196,8 @@ def evidence_build(
     Example: `transfer-ledger evidence build --log ledger.example/acme-live --from 2026-01-01 --to 2027-01-01 -o e.zip`
     """
     origin = parse_origin(log)
-    since, until = _moment(start), _moment(end)
-    with _written(output) as file:
+    since, until = moment(start), moment(end)
+    with written(output) as file:
         if url:
             with Client(url, require_api_key(api_key), origin) as client:
                 client.evidence(format_time(since), format_time(until), file)
@@ -297,7 +302,8 @@ def _proved(report: PackageReport, on_chain: ChainReport | None) -> Iterator[str
         yield f"WARNING: the ledger's clock says that entries were received after they were anchored: batches {numbers}"
 
 
-def _moment(text: str) -> int:
+def moment(text: str) -> int:
+    """Unix milliseconds of an RFC 3339 time, or of the begin of a day in UTC. Raises MalformedInput."""
     return event_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-01") else text)
 
 
@@ -316,7 +322,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[IO[bytes]]:
+def written(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name only once it is whole."""
     temporary = path.with_name(path.name + ".part")
     try:

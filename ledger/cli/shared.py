@@ -51,6 +51,8 @@ class _Console(Console):
 
 
 out = _Console(highlight=False, soft_wrap=True)
+into_pipe = _Console(highlight=False, width=10_000)
+"""For tables, where standard output is no terminal: a row is one line, however long."""
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 

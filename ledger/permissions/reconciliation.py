@@ -1,4 +1,4 @@
-"""Accesses against the snapshot in force at their time, and grants against their use.
+"""Accesses against the snapshots in force at their time, and grants against their use.
 
 Both streams come in the order of time; at one moment a snapshot comes before an access. `reconcile` merges them::
 
@@ -7,98 +7,28 @@ Both streams come in the order of time; at one moment a snapshot comes before an
             case Judgement(verdict=Verdict.NOT_PERMITTED, access=access): …    # an access that no grant explains
             case GrantUse(uses=0, grant=grant): …                              # granted and never used
 
-For one access:
-
-1. The snapshots in force are the newest ones of its resource, of what encloses it in a cloud (`…:::bucket/2026/a.ts`,
-   `…:::bucket/2026`, `…:::bucket`), and of its principal, if there is one of what the principal may do.
-2. A denial without a condition that speaks of it: `NOT_PERMITTED`.
-3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable or a conditional
-   denial might have decided otherwise. Of both kinds, the grants are named.
-4. Else `NOT_PERMITTED`, if the snapshots had to show it; `UNKNOWN` if the principal belongs to the owner's cloud
-   account, or to one that is not known, and no snapshot tells what the principal itself may do.
-5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed. An access that
-   names no resource is held against what its principal may do anywhere.
-
-What it cannot know is named in `Judgement.caveats`: who stood behind an assumed role, whether a condition held, what
-the principal's own account allows. It knows nothing at all of service control and session policies, of object ACLs, and
-of superusers, whom no grant binds. An access is judged whatever its outcome; a refused one uses no grant.
-
-In memory are, for each resource, the snapshot in force and the counts of its grants, and nothing of what is past.
+How one access is judged, `judging` says. In memory are, for each resource, the snapshot in force and the counts of its
+grants, and nothing of what is past.
 """
 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from ledger import canonical
-from ledger.permissions import grants as forms
-from ledger.permissions import patterns
-from ledger.permissions.grants import EVERYBODY, Effect, Grant, Kind, parse_grants
-from ledger.permissions.reach import BLOCK, Owner, account_in, account_of
-from ledger.records import AccessRecord, SnapshotRecord
-from ledger.types import Position
-
-
-class Verdict(StrEnum):
-    """What the snapshots say of one access."""
-
-    PERMITTED = "permitted"
-    CONDITIONAL = "conditional"
-    NOT_PERMITTED = "not-permitted"
-    NO_SNAPSHOT = "no-snapshot"
-    UNKNOWN = "unknown"
-
-
-class Caveat(StrEnum):
-    """What a judgement could not take into account."""
-
-    ROLE_ASSUMED = "a role was assumed: who stood behind it is not told"
-    CONDITION = "the grant has a condition: whether it held is not told"
-    VARIABLE = "the grant depends on the request"
-    DENIAL = "a denial with a condition may have applied"
-    WHOLE_ACCOUNT = "the grant is to the whole account, whose own policies decide further"
-    OWN_POLICIES = "what the principal's own policies allow is not in the ledger"
-    UNSTATED = "a permission of the principal is named without what it allows"
-    RESOURCE = "which resource was reached is not told"
-    UNDISCLOSED = "the access or the snapshot is not disclosed"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A permission snapshot. `grants` is None where they are not disclosed."""
-
-    position: Position
-    time: int
-    resource: str
-    grants: tuple[Grant, ...] | None
-
-    @classmethod
-    def of(cls, record: SnapshotRecord) -> Snapshot | None:
-        """The snapshot of a record; None if its resource is not disclosed. Raises `MalformedInput` for its grants."""
-        if record.resource is None:
-            return None
-        grants = None if record.grants is None else parse_grants(canonical.parse_text(record.grants))
-        return cls(record.position, record.time, record.resource, grants)
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One access, held against the snapshots at `positions`. `grants` are those that decided."""
-
-    access: AccessRecord
-    verdict: Verdict
-    grants: tuple[Grant, ...] = ()
-    positions: tuple[Position, ...] = ()
-    caveats: tuple[Caveat, ...] = ()
-
-    @property
-    def is_unexplained(self) -> bool:
-        """Whether something was done that nothing in force permitted."""
-        return self.verdict is Verdict.NOT_PERMITTED and self.access.outcome == "allowed"
+from ledger.permissions.grants import Effect, Grant, Kind
+from ledger.permissions.judging import (
+    Judgement,
+    Snapshot,
+    Verdict,
+    enclosing,
+    judge,
+    names_of,
+    resource_key,
+)
+from ledger.permissions.reach import Owner
+from ledger.records import AccessRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,87 +71,50 @@ class Reconciliation:
     """
 
     owner: Owner = field(default_factory=Owner)
-    _in_force: dict[str, _InForce] = field(default_factory=dict)
+    _in_force: dict[str, dict[str, _InForce]] = field(default_factory=dict)
+    """By resource and source system."""
     _now: int | None = None
 
     def snapshot(self, snapshot: Snapshot) -> tuple[GrantUse, ...]:
         """Put a snapshot into force; the uses of the grants that thereby ended."""
         self._advance(snapshot.time)
-        key = _key(snapshot.resource)
-        former = self._in_force[key].uses if key in self._in_force else {}
+        systems = self._in_force.setdefault(resource_key(snapshot.resource), {})
+        system = snapshot.source_system or ""
+        former = systems[system].uses if system in systems else {}
         uses = {
             grant: former.pop(grant) if grant in former else _Use(snapshot.time)
             for grant in snapshot.grants or ()
             if grant.effect is Effect.ALLOW and grant.kind not in _CARRIED
         }
-        self._in_force[key] = _InForce(snapshot, uses)
+        systems[system] = _InForce(snapshot, uses)
         return tuple(_use_of(grant, snapshot.resource, use, snapshot.time) for grant, use in former.items())
 
     def access(self, access: AccessRecord) -> Judgement:
         """Judge an access by what is in force, and count the grants that it used."""
         self._advance(access.time)
-        names = _names(access.principal)
-        about = {r: self._in_force[r] for r in map(_key, _enclosing(access.resource)) if r in self._in_force}
-        own = {n: self._in_force[n] for n in map(_key, names) if n in self._in_force and n not in about}
-        judgement = self._judge(
-            access, names, [s.snapshot for s in about.values()], [s.snapshot for s in own.values()]
-        )
+        resources = list(dict.fromkeys(map(resource_key, enclosing(access.resource))))
+        about = self._found(resources)
+        own = self._found({*map(resource_key, names_of(access.principal))}.difference(resources))
+        judgement = judge(access, [it.snapshot for it in about], [it.snapshot for it in own], self.owner)
         if access.outcome == "allowed":
-            for state in (*about.values(), *own.values()):
+            for state in (*about, *own):
                 _count(state, judgement)
         return judgement
 
     def finish(self) -> Iterator[GrantUse]:
         """The uses of the grants that are still in force, by resource."""
-        for _, state in sorted(self._in_force.items()):
-            for grant, use in state.uses.items():
-                yield _use_of(grant, state.snapshot.resource, use, None)
+        for _, systems in sorted(self._in_force.items()):
+            for _, state in sorted(systems.items()):
+                for grant, use in state.uses.items():
+                    yield _use_of(grant, state.snapshot.resource, use, None)
 
     def _advance(self, time: int) -> None:
         if self._now is not None and time < self._now:
             raise ValueError("snapshots and accesses come in the order of time")
         self._now = time
 
-    def _judge(
-        self, access: AccessRecord, names: frozenset[str], about: list[Snapshot], own: list[Snapshot]
-    ) -> Judgement:
-        """`about` are the snapshots of the resource, `own` of what the principal may do."""
-        snapshots = [*about, *own]
-        positions = tuple(sorted(s.position for s in snapshots))
-        action, resource = access.action, access.resource
-        if action is None or not names:
-            return Judgement(access, Verdict.UNKNOWN, (), positions, (Caveat.UNDISCLOSED,))
-        if not snapshots and resource is None:
-            return Judgement(access, Verdict.UNKNOWN, caveats=(Caveat.RESOURCE,))
-        if not snapshots:
-            return Judgement(access, Verdict.NO_SNAPSHOT)
-        listed = [g for s in about for g in s.grants or ()]
-        # A grant without a resource is for that of its snapshot, which is not this one.
-        listed += [g for s in own for g in s.grants or () if g.resource is not None]
-        mine = [g for g in listed if _is_meant(g, names)]
-        speaking = [g for g in mine if BLOCK in g.conditions or forms.reaches(g, action, resource)]
-        denials = [g for g in speaking if g.effect is Effect.DENY]
-        allowances = forms.in_order(g for g in speaking if g.effect is Effect.ALLOW)
-        if certain := forms.in_order(g for g in denials if not _caveats(g, resource)):
-            return Judgement(access, Verdict.NOT_PERMITTED, certain, positions, _who(names))
-        if allowances:
-            return _permitted(access, allowances, denials, positions, names)
-        caveats = _who(names)
-        if resource is None and not own:
-            caveats += (Caveat.RESOURCE,)
-        if any(s.grants is None for s in snapshots):
-            caveats += (Caveat.UNDISCLOSED,)
-        if any(not g.actions for g in mine):
-            caveats += (Caveat.UNSTATED,)
-        if not own and self._has_policies_of_its_own(names):
-            caveats += (Caveat.OWN_POLICIES,)
-        verdict = Verdict.UNKNOWN if set(caveats) - {Caveat.ROLE_ASSUMED} else Verdict.NOT_PERMITTED
-        return Judgement(access, verdict, (), positions, caveats)
-
-    def _has_policies_of_its_own(self, names: frozenset[str]) -> bool:
-        """Whether a principal could reach the resource by its own policies alone: in the owner's cloud account."""
-        accounts = {account for name in names if (account := account_in(name))}
-        return bool(accounts) and (not self.owner.accounts or not accounts.isdisjoint(self.owner.accounts))
+    def _found(self, resources: Iterable[str]) -> list[_InForce]:
+        return [it for key in resources for it in self._in_force.get(key, {}).values()]
 
 
 def reconcile(
@@ -244,99 +137,6 @@ def reconcile(
         else:
             yield state.access(one)
     yield from state.finish()
-
-
-# --- One access
-
-
-def _permitted(
-    access: AccessRecord,
-    allowances: tuple[Grant, ...],
-    denials: list[Grant],
-    positions: tuple[Position, ...],
-    names: frozenset[str],
-) -> Judgement:
-    certain = tuple(g for g in allowances if not _caveats(g, access.resource))
-    deciding = certain or allowances
-    doubts = set() if certain else {c for g in deciding for c in _caveats(g, access.resource)}
-    # Block Public Access touches nobody but the public.
-    only_public = all(g.kind in _PUBLIC for g in deciding)
-    if any(only_public or BLOCK not in g.conditions for g in denials):
-        doubts.add(Caveat.DENIAL)
-    caveats = {*doubts, *_who(names)}
-    if all(g.kind == Kind.ACCOUNT and g.principal not in names for g in deciding):
-        caveats.add(Caveat.WHOLE_ACCOUNT)
-    verdict = Verdict.CONDITIONAL if doubts else Verdict.PERMITTED
-    return Judgement(access, verdict, deciding, positions, tuple(sorted(caveats)))
-
-
-def _caveats(grant: Grant, resource: str | None) -> set[Caveat]:
-    """Why a grant that speaks of an access to this resource may not apply to it."""
-    found = set()
-    everywhere = grant.resource in {None, EVERYBODY} and not grant.excluded(forms.NOT_RESOURCE)
-    if resource is None and not everywhere:
-        found.add(Caveat.RESOURCE)
-    # What NotAction and NotResource take out is known; whom NotPrincipal takes out may be named in another way.
-    if grant.conditions or grant.excluded(forms.NOT_PRINCIPAL):
-        found.add(Caveat.CONDITION)
-    texts = (grant.resource or "", *grant.excluded(forms.NOT_RESOURCE))
-    if any(map(patterns.has_variable, texts)):
-        found.add(Caveat.VARIABLE)
-    return found
-
-
-def _who(names: frozenset[str]) -> tuple[Caveat, ...]:
-    return (Caveat.ROLE_ASSUMED,) if any(":assumed-role/" in name for name in names) else ()
-
-
-_PUBLIC = frozenset({Kind.PUBLIC, Kind.AUTHENTICATED})
-_ANONYMOUS = frozenset({"ANONYMOUS_PRINCIPAL", "anonymous", "Anonymous", "-"})
-"""How logs call somebody who showed no credentials."""
-
-
-def _is_meant(grant: Grant, names: frozenset[str]) -> bool:
-    """Whether the grant is to the principal, under one of its names."""
-    if grant.kind == Kind.AUTHENTICATED:
-        return names.isdisjoint(_ANONYMOUS)
-    if grant.kind in {Kind.PUBLIC, Kind.EVERY_USER} or grant.principal == EVERYBODY:
-        return names.isdisjoint(grant.excluded(forms.NOT_PRINCIPAL))
-    if grant.principal in names:
-        return True
-    if grant.kind == Kind.ACCOUNT:
-        account = account_of(grant)
-        return account is not None and any(account_in(name) == account for name in names)
-    return grant.kind == Kind.ROLE and any(_is_role(name, grant.principal) for name in names)
-
-
-_ASSUMED = re.compile(r"arn:([^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.+")
-_ROLE = re.compile(r"arn:([^:]*):iam::([0-9]{12}):role/(?:.*/)?([^/]+)")
-
-
-def _is_role(name: str, role: str) -> bool:
-    """Whether a session is one of that role. A session's ARN leaves the role's path out; role names are unique."""
-    session, found = _ASSUMED.fullmatch(name), _ROLE.fullmatch(role)
-    return session is not None and found is not None and session.groups() == found.groups()
-
-
-def _key(resource: str) -> str:
-    """What snapshots are kept by: a role without its path, as sessions name it."""
-    return _ROLE.sub(r"arn:\1:iam::\2:role/\3", resource)
-
-
-def _names(principal: str | None) -> frozenset[str]:
-    """A principal's names: itself, and for a session of a role the role without its path."""
-    if principal is None:
-        return frozenset()
-    session = _ASSUMED.fullmatch(principal)
-    role = {f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}"} if session else set()
-    return frozenset({principal, *role})
-
-
-def _enclosing(resource: str | None) -> Iterator[str]:
-    """The resource, and for one of a cloud what encloses it. A folder's permissions are not those of its files."""
-    while resource:
-        yield resource
-        resource = resource.rpartition("/")[0] if resource.startswith(("arn:", "acs:")) else ""
 
 
 def _count(state: _InForce, judgement: Judgement) -> None:

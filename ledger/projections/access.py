@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.canonical import Object
 from ledger.entry import Event
+from ledger.projections.members import integer, sha256, text
 from ledger.records import AccessRecord, Committed
 
 
@@ -15,26 +15,19 @@ def access_record(committed: Committed, event: Event) -> AccessRecord:
         phase=event.phase,
         time=event.time,
         subject=event.subject,
+        party=committed.party,
         principal=text(data, "principal"),
         action=text(data, "action"),
         resource=text(data, "resource"),
         outcome=text(data, "outcome"),
+        reason=text(data, "reason"),
         country=text(data, "country"),
         source_address=text(data, "source_address"),
         tls_version=text(data, "tls_version"),
+        cipher=text(data, "cipher"),
         bytes=integer(data, "bytes"),
+        class_uid=integer(data, "class_uid"),
         source_system=text(data, "source_system"),
         completeness=text(data, "completeness"),
+        raw_sha256=sha256(data, "raw_sha256"),
     )
-
-
-def text(data: Object, name: str) -> str | None:
-    """The member of that name if it is a string."""
-    value = data.get(name)
-    return value if isinstance(value, str) else None
-
-
-def integer(data: Object, name: str) -> int | None:
-    """The member of that name if it is an integer; JSON's true is none."""
-    value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

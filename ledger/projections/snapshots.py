@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ledger import canonical
-from ledger.entry import Event
-from ledger.projections.access import text
+from ledger.entry import Event, event_time
+from ledger.errors import MalformedInput
+from ledger.projections.members import boolean, text, texts
 from ledger.records import Committed, SnapshotRecord
 
 
@@ -14,19 +15,31 @@ def snapshot_record(committed: Committed, event: Event) -> SnapshotRecord:
     Grants keep the order in which the source gave them: in some policies it decides.
     """
     data = event.data
-    public = data.get("public")
     grants = data.get("grants")
-    external = data.get("external_principals")
     return SnapshotRecord(
         position=committed.position,
         phase=event.phase,
         time=event.time,
         subject=event.subject,
+        party=committed.party,
+        captured=_captured(text(data, "captured_at"), event.time),
         resource=text(data, "resource"),
-        public=public if isinstance(public, bool) else None,
-        external_principals=tuple(p for p in external if isinstance(p, str))
-        if isinstance(external, list)
-        else (),
+        owner=text(data, "owner"),
+        public=boolean(data, "public"),
+        external_principals=tuple(texts(data, "external_principals")),
         grants=canonical.encode(grants).decode() if isinstance(grants, list) else None,
+        collector=text(data, "collector"),
+        api_call=text(data, "api_call"),
+        region=text(data, "region"),
+        country=text(data, "country"),
         source_system=text(data, "source_system"),
+        completeness=text(data, "completeness"),
+        raw_sha256=text(data, "raw_sha256"),
     )
+
+
+def _captured(text: str | None, otherwise: int) -> int:
+    try:
+        return otherwise if text is None else event_time(text)
+    except MalformedInput:
+        return otherwise

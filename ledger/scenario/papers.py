@@ -79,6 +79,7 @@ class Papers:
                 {"category": "stream", "sensitive": False},
             ],
             "recipient_countries": [self.country],
+            "persons_countries": [self.country],
             "declared_path": ["CN", *self.way, self.country],
             "planned_start": format_time(self.live),
             "planned_end": format_time(self.over),

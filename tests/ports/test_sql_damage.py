@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.records import access_record, snapshot_record, transfer_fact
 from support.stores import ACME, ORIGIN, START, append_some, attempt, event, register, save, seal
 
 from ledger.adapters.sql import open_store
 from ledger.errors import LedgerError
 from ledger.ports import Store
 from ledger.records import (
-    AccessRecord,
     ApiKey,
     ConflictAttempt,
     EventFilter,
+    Paper,
+    PartyKey,
+    Projected,
     Scope,
-    SnapshotRecord,
     StoredCheckpoint,
     ViewFilter,
 )
@@ -34,6 +36,7 @@ FLIPS = 40
 def fill(store: Store) -> None:
     """A row or more in every table."""
     register(store)
+    store.add_party_key(PartyKey(ACME.id, "acme+00000000+AQ==", START))
     store.add_api_key(ApiKey("k1", Digest.of(b"s"), ACME.id, ORIGIN, frozenset(Scope), START))
     seal(store, 3, 2)
     append_some(store, 30)
@@ -43,11 +46,10 @@ def fill(store: Store) -> None:
             [ConflictAttempt(Position(1), b'{"other":1}', event(1).disclosures, START)]
         )
         transaction.add_checkpoint(StoredCheckpoint(1, "ledger.example/acme-live\n1\nroot\n\n— sig\n"))
-    it = event(2)
-    access = AccessRecord(it.position, it.phase, it.time, it.subject, "p", "a", *("x",) * 5, 1, None, None)
-    it = event(3)
-    snapshot = SnapshotRecord(it.position, it.phase, it.time, it.subject, "r", True, ("e",), "[]", None)
-    store.project(ORIGIN, Position(0), Position(5), [access], [snapshot])
+    access = access_record(2, principal="p", action="a", outcome="x", bytes=1, raw_sha256="0a" * 32)
+    snapshot = snapshot_record(3, resource="r", public=True, external_principals=("e",), grants="[]")
+    facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", Position(4))]
+    store.project(ORIGIN, Position(0), Position(5), Projected([access], [snapshot], facts, papers))
 
 
 def change(url: str, *statements: str) -> None:
@@ -151,6 +153,13 @@ def read_all(store: Store) -> dict[str, Any]:
         "nodes": lambda: list(store.scan_nodes(ORIGIN)),
         "accesses": lambda: store.accesses(ORIGIN, every, None, 99),
         "snapshots": lambda: store.snapshots(ORIGIN, every, None, 99),
+        "accesses by time": lambda: list(store.scan_accesses(ORIGIN, ViewFilter({"action": "a"}))),
+        "snapshots of": lambda: store.snapshots_of(ORIGIN, "r"),
+        "transfers": lambda: store.transfers(ORIGIN, None, 99),
+        "facts": lambda: store.facts(ORIGIN, ["live-1"]),
+        "papers": lambda: store.papers(ORIGIN, "live-1", 99),
+        "timeline": lambda: store.timeline(ORIGIN, "live-1", None, (), None, 99),
+        "party keys": lambda: store.party_keys(ACME.id),
     }
     found: dict[str, Any] = {}
     for name, read in reads.items():
@@ -161,7 +170,10 @@ def read_all(store: Store) -> dict[str, Any]:
     return found
 
 
-CHECKED_ELSEWHERE = {"events", "by subject", "batches", "nodes", "accesses", "snapshots"}
+CHECKED_ELSEWHERE = {
+    *("events", "by subject", "timeline", "batches", "nodes"),
+    *("accesses", "accesses by time", "snapshots", "snapshots of", "transfers", "facts", "papers"),
+}
 """What Merkle trees cover, or a projection of the events can be compared with: `ledger.doctor` does that."""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.stores import ORIGIN, START, append_some, attempt, event, next_batch, save, seal
+from support.stores import ORIGIN, START, append_some, attempt, next_batch, save, seal
 
 from ledger.errors import IntegrityError
 from ledger.merkle import Node
 from ledger.ports import Store
-from ledger.records import AccessRecord, AnchorState, SnapshotRecord, StoredCheckpoint, ViewFilter
+from ledger.records import AnchorState, StoredCheckpoint
 from ledger.types import BatchNo, Digest, Position
 
 # --- Batches, nodes, anchorings, checkpoints -------------------------------------------------------------------------
@@ -118,90 +118,3 @@ def test_checkpoints_are_kept_and_never_replaced(store: Store) -> None:
     with pytest.raises(IntegrityError), store.writing(ORIGIN) as transaction:
         transaction.add_checkpoint(StoredCheckpoint(2, "another"))
     assert store.checkpoints(ORIGIN) == kept
-
-
-# --- Projections ---------------------------------------------------------------------------------------------------
-
-
-def _access(position: int, **changes: object) -> AccessRecord:
-    it = event(position)
-    made = AccessRecord(
-        position=it.position,
-        phase=it.phase,
-        time=it.time,
-        subject=it.subject,
-        principal=f"user {position % 2}",
-        action="read",
-        resource="a\x00b\\c",
-        outcome="allowed",
-        country="SG",
-        source_address=None,
-        tls_version="1.3",
-        bytes=2**53 - 1,
-        source_system=None,
-        completeness=None,
-    )
-    return replace(made, **changes)
-
-
-def _snapshot(position: int, public: bool | None) -> SnapshotRecord:
-    it = event(position)
-    people = ("艾", "b\x00") if public else ()
-    return SnapshotRecord(
-        it.position, it.phase, it.time, it.subject, "bucket", public, people, '{"grants":[]}', "aws-s3"
-    )
-
-
-def test_projections_come_back_as_they_were(store: Store) -> None:
-    append_some(store, 8)
-    accesses = [_access(n) for n in range(4)] + [_access(7, principal=None, bytes=None, resource=None)]
-    snapshots = [_snapshot(4, True), _snapshot(5, False), _snapshot(6, None)]
-    store.project(ORIGIN, Position(0), Position(8), accesses, snapshots)
-    assert store.projected(ORIGIN) == 8
-    assert store.accesses(ORIGIN, ViewFilter({}), None, 99) == accesses
-    assert store.snapshots(ORIGIN, ViewFilter({}), None, 99) == snapshots
-    assert store.accesses(ORIGIN, ViewFilter({}), Position(1), 2) == accesses[2:4]
-    assert list(store.self_check()) == []
-
-
-def test_projections_are_listed_by_equal_values_and_time(store: Store) -> None:
-    append_some(store, 8)
-    accesses = [_access(n, principal="x" * 9000 if n == 5 else f"user {n % 2}") for n in range(6)]
-    snapshots = [_snapshot(6, True), _snapshot(7, False)]
-    store.project(ORIGIN, Position(0), Position(8), accesses, snapshots)
-
-    def listed(since: int | None = None, until: int | None = None, **equal: str) -> list[int]:
-        return [it.position for it in store.accesses(ORIGIN, ViewFilter(equal, since, until), None, 99)]
-
-    assert listed(principal="user 1") == [1, 3]
-    assert listed(principal="x" * 9000) == [5]
-    assert listed(principal="user 0", outcome="denied") == []
-    assert listed(resource="a\x00b\\c", subject="live-1", phase="storage") == list(range(6))
-    assert listed(since=accesses[2].time, until=accesses[4].time) == [2, 3]
-    assert listed(phase="transit") == []
-    public = ViewFilter({"public": True, "source_system": "aws-s3"})
-    assert store.snapshots(ORIGIN, public, None, 99) == snapshots[:1]
-    with pytest.raises(ValueError, match="bytes"):
-        listed(bytes="1")
-
-
-def test_only_the_first_of_two_workers_projects(store: Store) -> None:
-    append_some(store, 4)
-    store.project(ORIGIN, Position(0), Position(2), [_access(0)], [])
-    store.project(ORIGIN, Position(0), Position(2), [_access(0), _access(1)], [])
-    store.project(ORIGIN, Position(3), Position(4), [_access(3)], [])
-    assert store.projected(ORIGIN) == 2
-    assert [it.position for it in store.accesses(ORIGIN, ViewFilter({}), None, 9)] == [0]
-
-
-def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> None:
-    append_some(store, 2)
-    for _ in range(2):
-        store.project(ORIGIN, Position(0), Position(2), [_access(0)], [_snapshot(1, False)])
-        store.drop_projections(ORIGIN)
-        assert store.projected(ORIGIN) == 0
-        assert (
-            store.accesses(ORIGIN, ViewFilter({}), None, 9)
-            == store.snapshots(ORIGIN, ViewFilter({}), None, 9)
-            == []
-        )

@@ -117,6 +117,7 @@ def test_zeek_reads_its_places_and_generic_its_mapping(ledger: Ledger, tmp_path:
         "id.orig_h": "10.0.0.7",
         "id.resp_h": "192.0.2.1",
         "proto": "tcp",
+        "conn_state": "SF",
     }
     (tmp_path / "conn.log").write_text(json.dumps(conn) + "\n")
     assert run("zeek", "conn.log", "--places", "places.toml", "--to-country", "SG")["accepted"] == 1

@@ -23,7 +23,7 @@ from ledger.doctor import Difference, Doctor
 from ledger.entry import event_time
 from ledger.errors import ChainUnavailable, Conflict, LedgerError
 from ledger.ports import Chain
-from ledger.records import Scope
+from ledger.records import PartyKey, Scope
 from ledger.scenario import scenario
 from ledger.types import Origin, Position
 
@@ -67,6 +67,7 @@ def sound(ledgers: LedgerMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
             bed.pipeline.push(
                 origin, PARTY, [access(1, subject="other"), access(1, time="2026-01-01T00:00:00Z")]
             )
+        bed.store.add_party_key(PartyKey(PARTY, "acme+00000000+AQ==", bed.clock.now()))
         bed.api_key(origin, Scope.READ, Scope.PUSH)
         bed.store.revoke_api_key(bed.api_key(other, Scope.PUSH)[3:15], bed.clock.now())
         bed.settle(origin)
@@ -259,6 +260,7 @@ def change_cell(file: Path, table: str, column: str, which: str, number: int, do
             "receipts",
         ),
         *("batches", "nodes", "anchorings", "access_records", "snapshot_records"),
+        *("access_terms", "access_postings", "access_blocks", "transfer_facts", "papers"),
     ],
 )
 def test_a_row_that_is_gone_is_missed(sound: Sound, tmp_path: Path, table: str) -> None:

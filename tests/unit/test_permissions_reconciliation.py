@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.records import access_record, snapshot_record
 
-from ledger.entry import Phase
 from ledger.errors import MalformedInput
 from ledger.permissions import GrantUse, Judgement, Owner, Reconciliation, Snapshot, Verdict, reconcile
 from ledger.permissions.grants import Effect, Grant, Kind, make_grant
-from ledger.permissions.reconciliation import Caveat
-from ledger.records import AccessRecord, SnapshotRecord
+from ledger.permissions.judging import Caveat
+from ledger.records import AccessRecord
 from ledger.types import Position
 
 ME, OTHER = "111122223333", "444455556666"
@@ -25,8 +25,6 @@ ACCOUNT = make_grant(f"arn:aws:iam::{OTHER}:root", ["s3:Get*"], f"{BUCKET}/*", k
 
 def access(time: int = 10, **changes: Any) -> AccessRecord:
     members: dict[str, Any] = {
-        "position": Position(100 + time),
-        "phase": Phase.STORAGE,
         "time": time,
         "subject": "live",
         "principal": OUTSIDER,
@@ -34,8 +32,7 @@ def access(time: int = 10, **changes: Any) -> AccessRecord:
         "resource": f"{BUCKET}/2026/1.ts",
         "outcome": "allowed",
     }
-    rest = ("country", "source_address", "tls_version", "bytes", "source_system", "completeness")
-    return AccessRecord(**{**dict.fromkeys(rest), **members, **changes})
+    return access_record(100 + time, **{**members, **changes})
 
 
 def snapshot(*grants: Grant, time: int = 0, resource: str = BUCKET) -> Snapshot:
@@ -273,40 +270,36 @@ def test_memory_holds_one_snapshot_for_each_resource() -> None:
         state.snapshot(snapshot(ACCOUNT, make_grant(f"user-{time}", ["s3:*"]), time=time))
         state.access(access(time))
     assert len(state._in_force) == 1
-    assert len(state._in_force[BUCKET].uses) == 2
+    assert len(state._in_force[BUCKET][""].uses) == 2
+
+
+def test_what_one_system_tells_does_not_end_what_another_told() -> None:
+    """CloudTrail tells of a bucket's policy alone; its access control list stays in force beside it."""
+    state = Reconciliation(OWNER)
+    reader = make_grant(OUTSIDER, ["s3:GetObject"], f"{BUCKET}/*")
+    state.snapshot(Snapshot(Position(0), 0, BUCKET, (reader,), source_system="aws.s3"))
+    assert state.snapshot(Snapshot(Position(1), 1, BUCKET, (), source_system="aws.cloudtrail")) == ()
+    assert state.access(access(2)).verdict is Verdict.PERMITTED
+    (ended,) = state.snapshot(Snapshot(Position(2), 3, BUCKET, (), source_system="aws.s3"))
+    assert (ended.grant, ended.uses) == (reader, 1)
+    assert state.access(access(4)).verdict is Verdict.NOT_PERMITTED
 
 
 # --- Records
 
 
 def test_a_snapshot_comes_from_its_record() -> None:
-    record = SnapshotRecord(
-        Position(7),
-        Phase.STORAGE,
-        5,
-        "live",
-        BUCKET,
-        public=False,
-        external_principals=(),
-        grants='[{"actions":["s3:*"],"principal":"a"}]',
-        source_system="aws.s3",
+    grants = '[{"actions":["s3:*"],"principal":"a"}]'
+    record = snapshot_record(7, time=9, captured=5, resource=BUCKET, grants=grants, owner="111122223333")
+    assert Snapshot.of(record) == Snapshot(
+        Position(7), 5, BUCKET, (make_grant("a", ["s3:*"]),), "111122223333"
     )
-    assert Snapshot.of(record) == Snapshot(Position(7), 5, BUCKET, (make_grant("a", ["s3:*"]),))
 
 
 def test_a_record_without_resource_is_none_and_grants_out_of_form_are_refused() -> None:
-    members: dict[str, Any] = {
-        "position": Position(7),
-        "phase": Phase.STORAGE,
-        "time": 5,
-        "subject": "live",
-        "public": None,
-        "external_principals": (),
-        "source_system": None,
-    }
-    assert Snapshot.of(SnapshotRecord(**members, resource=None, grants="[]")) is None
-    undisclosed = Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants=None))
+    assert Snapshot.of(snapshot_record(resource=None, grants="[]")) is None
+    undisclosed = Snapshot.of(snapshot_record(resource=BUCKET, grants=None))
     assert undisclosed is not None
     assert undisclosed.grants is None
     with pytest.raises(MalformedInput):
-        Snapshot.of(SnapshotRecord(**members, resource=BUCKET, grants="{}"))
+        Snapshot.of(snapshot_record(resource=BUCKET, grants="{}"))

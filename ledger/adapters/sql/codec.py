@@ -18,6 +18,7 @@ from ledger.adapters.sql.rows import (
     CheckpointRow,
     ConflictRow,
     LogRow,
+    PartyKeyRow,
     PartyRow,
     ReceiptRow,
 )
@@ -36,6 +37,7 @@ from ledger.records import (
     ConflictAttempt,
     Log,
     Party,
+    PartyKey,
     Role,
     Scope,
     SealedBatch,
@@ -89,9 +91,33 @@ def party_row(value: Party) -> Stored:
     )
 
 
+def party_key(row: AnyRow) -> PartyKey:
+    return PartyKey(PartyId(row.party), row.verifier_key, row.valid_from, row.valid_until)
+
+
+def party_key_row(value: PartyKey) -> Stored:
+    return digested(
+        PartyKeyRow,
+        {
+            "party": value.party,
+            "verifier_key": value.verifier_key,
+            "valid_from": value.valid_from,
+            "valid_until": value.valid_until,
+        },
+    )
+
+
 def log(row: AnyRow) -> Log:
     contract = ContractRef(row.chain_id, row.contract)
-    return Log(Origin(row.origin), PartyId(row.party), row.verifier_key, contract, row.created)
+    return Log(
+        Origin(row.origin), PartyId(row.party), row.verifier_key, contract, row.created, _flag(row.opaque)
+    )
+
+
+def _flag(value: int) -> bool:
+    if value not in (0, 1):
+        raise ValueError("neither 0 nor 1")
+    return value == 1
 
 
 def log_row(value: Log) -> Stored:
@@ -104,6 +130,7 @@ def log_row(value: Log) -> Stored:
             "chain_id": value.contract.chain_id,
             "contract": value.contract.address,
             "created": value.created,
+            "opaque": int(value.opaque),
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select, update
@@ -11,19 +12,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ledger.adapters.sql import codec
 from ledger.adapters.sql.columns import AnyQuery, AnyRow
 from ledger.adapters.sql.engine import Database
-from ledger.adapters.sql.rows import ApiKeyRow, HeadRow, LogRow, PartyRow, ProjectionRow
+from ledger.adapters.sql.rows import ApiKeyRow, HeadRow, LogRow, PartyKeyRow, PartyRow, ProjectionRow
 from ledger.adapters.sql.rows import Row as TableRow
 from ledger.errors import AlreadyExists, NotFound
-from ledger.records import ApiKey, Log, Party
+from ledger.records import ApiKey, Log, Party, PartyKey
 from ledger.types import Origin, PartyId
 
 T = TypeVar("T")
 
 _party = PartyRow.table().c
+_party_key = PartyKeyRow.table().c
 _log = LogRow.table().c
 _api_key = ApiKeyRow.table().c
 
 _PARTIES = select(PartyRow.table())
+_PARTY_KEYS = select(PartyKeyRow.table())
 _LOGS = select(LogRow.table())
 _API_KEYS = select(*(column for column in _api_key), _log.origin).join_from(
     ApiKeyRow.table(), LogRow.table(), _api_key.log == _log.id
@@ -54,6 +57,30 @@ class Registers:
     def parties(self) -> list[Party]:
         with self._database.reading() as connection:
             return codec.read_all(connection.execute(_PARTIES.order_by(_party.id)), codec.party)
+
+    def add_party_key(self, key: PartyKey) -> None:
+        with self._database.writing() as connection:
+            _one(connection, _PARTIES, _party.id == key.party, codec.party)
+            _register(
+                connection,
+                PartyKeyRow,
+                codec.party_key_row(key),
+                lambda: _one(connection, _PARTY_KEYS, _is_party_key(key), codec.party_key),
+                key,
+            )
+
+    def end_party_key(self, key: PartyKey, at: int) -> None:
+        with self._database.writing() as connection:
+            kept = _one(connection, _PARTY_KEYS.with_for_update(), _is_party_key(key), codec.party_key)
+            if kept.valid_until is None:
+                values = codec.party_key_row(replace(kept, valid_until=at))
+                connection.execute(update(PartyKeyRow.table()).where(_is_party_key(key)).values(values))
+
+    def party_keys(self, party: PartyId) -> list[PartyKey]:
+        query = _PARTY_KEYS.where(_party_key.party == party)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(_party_key.valid_from, _party_key.verifier_key))
+            return codec.read_all(rows, codec.party_key)
 
     def add_log(self, log: Log) -> None:
         with self._database.writing() as connection:
@@ -113,6 +140,10 @@ class Registers:
             with self._database.reading() as connection:
                 self._numbers[origin] = _number(connection, origin)
         return self._numbers[origin]
+
+
+def _is_party_key(key: PartyKey) -> ColumnElement[bool]:
+    return (_party_key.party == key.party) & (_party_key.verifier_key == key.verifier_key)
 
 
 def _register(

@@ -4,11 +4,14 @@
 
     parties ─┬─ logs ─┬─ heads, projections            one row each: where the log, and its projections, stand
              │        ├─ names                         words that recur in a log, by number
-             │        ├─ events ── entries, disclosures, access_records, snapshot_records
+             │        ├─ events ─┬─ entries, disclosures
+             │        │          └─ access_records, snapshot_records, papers       projections
+             │        ├─ access_terms, access_postings, access_blocks              how accesses are found
+             │        ├─ transfer_facts                                            what is said of a transfer
              │        ├─ receipts, conflicts
              │        ├─ batches ── anchorings
              │        └─ nodes, checkpoints
-             └─ api_keys
+             └─ party_keys, api_keys
 
 A log is known by a small number, a row in it by that number and its position, so most keys take a few bytes. Types,
 phases, subjects and parties recur in every event and are kept once per log, in `names`: nothing personal is among them
@@ -77,6 +80,16 @@ class PartyRow(Row, table=True):
     digest: bytes = blob()
 
 
+class PartyKeyRow(Row, table=True):
+    __tablename__ = "party_keys"
+    __table_args__ = NARROW
+    party: str = text(primary_key=True, foreign_key="parties.id")
+    verifier_key: str = text(primary_key=True)
+    valid_from: int = big()
+    valid_until: int | None = big()
+    digest: bytes = blob()
+
+
 class LogRow(Row, table=True):
     __tablename__ = "logs"
     __table_args__ = WIDE
@@ -87,6 +100,8 @@ class LogRow(Row, table=True):
     chain_id: int = big()
     contract: str = text()
     created: int = big()
+    opaque: int
+    """0 or 1."""
     digest: bytes = blob()
 
 
@@ -132,6 +147,7 @@ class EventRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("log", "key"),
         Index(None, "log", "subject", "position"),
+        Index(None, "log", "subject", "time", "position"),
         Index(None, "log", "type", "position"),
         Index(None, "log", "phase", "position"),
         NARROW,
@@ -261,45 +277,149 @@ class ProjectionRow(Row, table=True):
 
 
 class AccessRow(Row, table=True):
-    """What `ledger.records.AccessRecord` says beyond its event's row.
-
-    A principal may be longer than an index takes, so `principal_tag`, an integer from its hash, is indexed for it.
-    """
+    """`ledger.records.AccessRecord`, its texts as numbers of terms."""
 
     __tablename__ = "access_records"
-    __table_args__ = (of_event(), Index(None, "log", "principal_tag", "position"), WIDE)
+    __table_args__ = (of_event(), Index(None, "log", "time", "position"), NARROW)
     log: int = Field(primary_key=True)
     position: int = big(primary_key=True)
-    principal: str | None = text()
-    principal_tag: int | None = big()
-    action: str | None = text()
-    resource: str | None = text()
-    outcome: str | None = text()
-    country: str | None = text()
-    source_address: str | None = text()
-    tls_version: str | None = text()
-    bytes: int | None = big()
-    source_system: str | None = text()
-    completeness: str | None = text()
+    time: int = big()
+    phase: int | None
+    subject: int | None
+    party: int | None
+    principal: int | None
+    action: int | None
+    resource: int | None
+    outcome: int | None
+    reason: int | None
+    country: int | None
+    source_address: int | None
+    tls_version: int | None
+    cipher: int | None
+    source_system: int | None
+    completeness: int | None
+    raw_sha256: bytes | None = blob()
+    class_uid: int | None = big()
+    transferred: int | None = big()
+    """Bytes."""
+
+
+class TermRow(Row, table=True):
+    """A text of access records, by number. `tag` is what it is looked up by: a text may be longer than an index takes.
+
+    Like everything in a projection it goes when the projection is dropped, so what was erased does not come back.
+    """
+
+    __tablename__ = "access_terms"
+    __table_args__ = (UniqueConstraint("log", "tag"), NARROW)
+    log: int = key_of_log(primary_key=True)
+    id: int = Field(primary_key=True)
+    tag: bytes = blob()
+    text: str = text()
+
+
+class PostingRow(Row, table=True):
+    """Which accesses of a block of positions have a term (`bits`)."""
+
+    __tablename__ = "access_postings"
+    __table_args__ = NARROW
+    log: int = key_of_log(primary_key=True)
+    term: int = Field(primary_key=True)
+    block: int = big(primary_key=True)
+    places: bytes = blob()
+
+
+class BlockRow(Row, table=True):
+    """Which positions of a block are accesses, and the span of their times."""
+
+    __tablename__ = "access_blocks"
+    __table_args__ = NARROW
+    log: int = key_of_log(primary_key=True)
+    block: int = big(primary_key=True)
+    places: bytes = blob()
+    first_time: int = big()
+    last_time: int = big()
 
 
 class SnapshotRow(Row, table=True):
-    """What `ledger.records.SnapshotRecord` says beyond its event's row. `public` is 0 or 1."""
+    """`ledger.records.SnapshotRecord`. `public` is 0 or 1.
+
+    `resource_tag` finds the snapshots of one resource (`views.resource_tag`).
+    """
 
     __tablename__ = "snapshot_records"
-    __table_args__ = (of_event(), WIDE)
+    __table_args__ = (
+        of_event(),
+        Index(None, "log", "resource_tag", "position"),
+        Index(None, "log", "captured", "position"),
+        Index(None, "log", "subject", "position"),
+        Index(None, "log", "public", "position"),
+        WIDE,
+    )
     log: int = Field(primary_key=True)
     position: int = big(primary_key=True)
+    time: int = big()
+    phase: str = text()
+    subject: str = text()
+    party: str = text()
+    captured: int = big()
     resource: str | None = text()
+    resource_tag: bytes | None = blob()
+    owner: str | None = text()
     public: int | None = Field(default=None)
     external_principals: str = text()
     """A JSON array."""
     grants: str | None = text()
+    collector: str | None = text()
+    api_call: str | None = text()
+    region: str | None = text()
+    country: str | None = text()
     source_system: str | None = text()
+    completeness: str | None = text()
+    raw_sha256: str | None = text()
 
+
+class FactRow(Row, table=True):
+    """`ledger.records.TransferFact`."""
+
+    __tablename__ = "transfer_facts"
+    __table_args__ = NARROW
+    log: int = key_of_log(primary_key=True)
+    subject: str = text(primary_key=True)
+    phase: str = text(primary_key=True)
+    name: str = text(primary_key=True)
+    value: str = text(primary_key=True)
+    count: int = big()
+    first_time: int = big()
+    last_time: int = big()
+    first: int = big()
+    last: int = big()
+
+
+class PaperRow(Row, table=True):
+    """`ledger.records.Paper`."""
+
+    __tablename__ = "papers"
+    __table_args__ = (of_event(), NARROW)
+    log: int = Field(primary_key=True)
+    subject: str = text(primary_key=True)
+    position: int = big(primary_key=True)
+
+
+PROJECTIONS: tuple[type[Row], ...] = (
+    AccessRow,
+    TermRow,
+    PostingRow,
+    BlockRow,
+    SnapshotRow,
+    FactRow,
+    PaperRow,
+)
+"""Rows that are made from events, and can be dropped."""
 
 DIGESTED: tuple[type[Row], ...] = (
     PartyRow,
+    PartyKeyRow,
     LogRow,
     ApiKeyRow,
     ReceiptRow,

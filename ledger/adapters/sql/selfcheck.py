@@ -5,8 +5,8 @@ In this order; a check that cannot be finished because the database cannot be re
 1. the database's own structures: pages, indexes, references; on PostgreSQL also settings that would lose commits
 2. the schema: its revision, and every table and index
 3. register rows against their digests
-4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events, the
-   tags that principals are found by
+4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events, what
+   accesses and snapshots are found by
 
 What Merkle trees and signatures cover is checked against them, elsewhere (`ledger.doctor`).
 """
@@ -22,7 +22,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, or_, select
 
-from ledger.adapters.sql import codec, reading
+from ledger.adapters.sql import accesses, codec, reading
 from ledger.adapters.sql.columns import AnyQuery, AnyRow
 from ledger.adapters.sql.engine import Database
 from ledger.adapters.sql.faults import DamagedStore
@@ -37,11 +37,12 @@ from ledger.adapters.sql.rows import (
     EventRow,
     HeadRow,
     LogRow,
+    PaperRow,
     ProjectionRow,
     SnapshotRow,
 )
 from ledger.adapters.sql.rows import Row as TableRow
-from ledger.adapters.sql.views import principal_tag
+from ledger.adapters.sql.views import resource_tag
 from ledger.errors import IntegrityError, MalformedInput, StoreUnavailable
 
 MOST_OF_A_KIND = 100
@@ -64,6 +65,7 @@ def problems(database: Database) -> Iterator[str]:
         _heads,
         _anchorings,
         _parts,
+        _accesses,
         _tags,
     ]
     for check in checks:
@@ -164,7 +166,7 @@ def _projection(database: Database, log: int, origin: str, size: int) -> Iterato
     if not rows or not 0 <= rows[0].projected <= size:
         yield f"{origin}: the projections say they took in other events than there are"
         return
-    for row in (AccessRow, SnapshotRow):
+    for row in (AccessRow, SnapshotRow, PaperRow):
         table = row.table()
         query = select(func.max(table.c.position)).where(table.c.log == log)
         last = _all(database, query)[0][0]
@@ -198,13 +200,20 @@ def _parts(database: Database) -> Iterator[str]:
         yield f"log {row.log}: the event at position {row.position} lacks its entry or a name"
 
 
+def _accesses(database: Database) -> Iterator[str]:
+    """How accesses are found, against the accesses."""
+    for log, _ in _logs(database):
+        with database.reading() as connection:
+            yield from accesses.Check(log).problems(connection)
+
+
 def _tags(database: Database) -> Iterator[str]:
-    """Access records that a search for their principal would not find."""
-    access = AccessRow.table().c
-    query = select(access.log, access.position, access.principal, access.principal_tag)
-    for row in _pages(database, query, [access.log, access.position]):
-        if row.principal_tag != principal_tag(row.principal):
-            yield f"log {row.log}: the access at position {row.position} does not carry its principal's tag"
+    """Snapshots that a search for their resource would not find."""
+    snapshot = SnapshotRow.table().c
+    query = select(snapshot.log, snapshot.position, snapshot.resource, snapshot.resource_tag)
+    for row in _pages(database, query, [snapshot.log, snapshot.position]):
+        if row.resource_tag != (None if row.resource is None else resource_tag(row.resource)):
+            yield f"log {row.log}: the snapshot at position {row.position} does not carry its resource's tag"
 
 
 def _logs(database: Database) -> list[tuple[int, str]]:

@@ -194,10 +194,6 @@ class SqlStore(Views):
     def close(self) -> None:
         self._database.close()
 
-    def _rows(self, query: AnyQuery) -> Sequence[AnyRow]:
-        with self._database.reading() as connection:
-            return connection.execute(query).all()
-
     def _read(self, query: AnyQuery, make: Callable[[AnyRow], T]) -> list[T]:
         return codec.read_all(self._rows(query), make)
 

@@ -1,60 +1,52 @@
-"""Projections: access records and permission snapshots, which can be dropped and made again."""
+"""Projections, which can be dropped and made again: accesses (`accesses`), permission snapshots, transfers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from ledger.adapters.sql import codec, reading
+from ledger.adapters.sql import accesses, codec, reading
 from ledger.adapters.sql.columns import AnyQuery, AnyRow, clip
+from ledger.adapters.sql.packing import row_digest
 from ledger.adapters.sql.registers import Registers
-from ledger.adapters.sql.rows import AccessRow, EventRow, NameRow, ProjectionRow, SnapshotRow
-from ledger.adapters.sql.rows import Row as TableRow
+from ledger.adapters.sql.rows import (
+    PROJECTIONS,
+    EventRow,
+    FactRow,
+    PaperRow,
+    ProjectionRow,
+    SnapshotRow,
+)
 from ledger.entry import Phase
 from ledger.errors import IntegrityError
-from ledger.records import ACCESS_FILTERS, SNAPSHOT_FILTERS, AccessRecord, SnapshotRecord, ViewFilter
-from ledger.types import Origin, Position
+from ledger.permissions import resource_key
+from ledger.records import (
+    LOG_WIDE,
+    SNAPSHOT_FILTERS,
+    AccessRecord,
+    Committed,
+    Projected,
+    SnapshotPlace,
+    SnapshotRecord,
+    TransferFact,
+    ViewFilter,
+)
+from ledger.types import Digest, Origin, PartyId, Position
 
 T = TypeVar("T")
 
-_access = AccessRow.table().c
 _snapshot = SnapshotRow.table().c
 _projection = ProjectionRow.table().c
+_fact = FactRow.table().c
+_paper = PaperRow.table().c
 _event = EventRow.table().c
-_phase = NameRow.table().alias("phase_name")
-_subject = NameRow.table().alias("subject_name")
 
-_ACCESS_COLUMNS = (
-    *("principal", "action", "resource", "outcome", "country", "source_address", "tls_version"),
-    *("bytes", "source_system", "completeness"),
-)
-_SNAPSHOT_COLUMNS = ("resource", "public", "external_principals", "grants", "source_system")
-
-
-def _view(row: type[TableRow], columns: Sequence[str]) -> AnyQuery:
-    """The row's columns after position, phase, time and subject, which its event's row gives."""
-    table = row.table()
-    return (
-        select(
-            table.c.position,
-            _phase.c.text.label("phase"),
-            _event.time,
-            _subject.c.text.label("subject"),
-            *(table.c[name] for name in columns),
-        )
-        .select_from(table)
-        .outerjoin(EventRow.table(), (_event.log == table.c.log) & (_event.position == table.c.position))
-        .outerjoin(_phase, (_phase.c.log == _event.log) & (_phase.c.id == _event.phase))
-        .outerjoin(_subject, (_subject.c.log == _event.log) & (_subject.c.id == _event.subject))
-    )
-
-
-_ACCESSES = _view(AccessRow, _ACCESS_COLUMNS)
-_SNAPSHOTS = _view(SnapshotRow, _SNAPSHOT_COLUMNS)
+_COLUMNS = tuple(SnapshotRecord.__slots__)
+_SNAPSHOTS = select(*(_snapshot[name] for name in _COLUMNS))
 
 
 class Views(Registers):
@@ -68,14 +60,7 @@ class Views(Registers):
             raise IntegrityError("a log without its projections' row")
         return Position(found)
 
-    def project(
-        self,
-        origin: Origin,
-        start: Position,
-        stop: Position,
-        accesses: Sequence[AccessRecord],
-        snapshots: Sequence[SnapshotRecord],
-    ) -> None:
+    def project(self, origin: Origin, start: Position, stop: Position, projected: Projected) -> None:
         log = self._number_of(origin)
         move = (
             update(ProjectionRow.table())
@@ -85,10 +70,16 @@ class Views(Registers):
         with self._database.writing() as connection:
             if connection.execute(move).rowcount == 0:
                 return
-            if accesses:
-                connection.execute(insert(AccessRow.table()), [_access_row(it, log) for it in accesses])
-            if snapshots:
-                connection.execute(insert(SnapshotRow.table()), [_snapshot_row(it, log) for it in snapshots])
+            accesses.keep(connection, log, projected.accesses)
+            if projected.snapshots:
+                rows = [_snapshot_row(it, log) for it in projected.snapshots]
+                connection.execute(insert(SnapshotRow.table()), rows)
+            _keep_facts(connection, log, projected.facts)
+            if projected.papers:
+                papers = [
+                    {"log": log, "subject": it.subject, "position": it.position} for it in projected.papers
+                ]
+                connection.execute(insert(PaperRow.table()), papers)
 
     def drop_projections(self, origin: Origin) -> None:
         log = self._number_of(origin)
@@ -96,104 +87,201 @@ class Views(Registers):
             connection.execute(
                 update(ProjectionRow.table()).where(_projection.log == log).values(projected=0)
             )
-            connection.execute(delete(AccessRow.table()).where(_access.log == log))
-            connection.execute(delete(SnapshotRow.table()).where(_snapshot.log == log))
+            for row in PROJECTIONS:
+                table = row.table()
+                connection.execute(delete(table).where(table.c.log == log))
+
+    def projections_digest(self, origin: Origin) -> Digest:
+        log, digest = self._number_of(origin), hashlib.sha256()
+        for row in PROJECTIONS:
+            table = row.table()
+            keys = [column for column in table.primary_key.columns if column.name != "log"]
+            columns = [column for column in table.columns if column.name != "log"]
+            query = select(*columns).where(table.c.log == log)
+            for found in reading.pages(self._rows, query, keys, size=5000):
+                digest.update(row_digest(table.name, found))
+        return Digest(digest.digest())
+
+    # Accesses.
 
     def accesses(
         self, origin: Origin, which: ViewFilter, after: Position | None, limit: int
     ) -> list[AccessRecord]:
-        equal = _equal(self._number_of(origin), AccessRow, which, ACCESS_FILTERS)
-        if isinstance(principal := which.equal.get("principal"), str):
-            equal.append(_access.principal_tag == principal_tag(principal))
-        return self._list(_ACCESSES, AccessRow, equal, which, after, limit, access_record)
+        log = self._number_of(origin)
+        with self._database.reading() as connection:
+            return accesses.list_records(connection, log, which, after, limit)
+
+    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
+        log, texts = self._number_of(origin), dict[int, str]()
+        with self._database.reading() as connection:
+            terms = accesses.terms_asked(connection, log, which.equal)
+        after: tuple[int, int] | None = None
+        while terms is not None:
+            with self._database.reading() as connection:
+                rows = connection.execute(accesses.by_time(log, which, terms, after)).all()
+                found = accesses.records(connection, log, rows, texts)
+            yield from found
+            if len(rows) < accesses.SCAN_AT_ONCE:
+                return
+            after = rows[-1].time, rows[-1].position
+
+    # Permission snapshots.
 
     def snapshots(
         self, origin: Origin, which: ViewFilter, after: Position | None, limit: int
     ) -> list[SnapshotRecord]:
-        equal = _equal(self._number_of(origin), SnapshotRow, which, SNAPSHOT_FILTERS)
-        return self._list(_SNAPSHOTS, SnapshotRow, equal, which, after, limit, snapshot_record)
-
-    def _list(
-        self,
-        query: AnyQuery,
-        row: type[TableRow],
-        where: list[ColumnElement[bool]],
-        which: ViewFilter,
-        after: Position | None,
-        limit: int,
-        make: Callable[[AnyRow], T],
-    ) -> list[T]:
-        position = row.table().c.position
+        where = _snapshots_asked(self._number_of(origin), which)
         if after is not None:
-            where.append(position > clip(after))
-        where += reading.within(which.since, which.until)
+            where.append(_snapshot.position > clip(after))
+        query = _SNAPSHOTS.where(*where).order_by(_snapshot.position).limit(clip(limit))
+        return codec.read_all(self._rows(query), snapshot_record)
+
+    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
+        query = _SNAPSHOTS.where(*_snapshots_asked(self._number_of(origin), which))
+        for row in reading.pages(self._rows, query, [_snapshot.captured, _snapshot.position]):
+            yield codec.read(row, snapshot_record)
+
+    def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
+        query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
+            _snapshot.log == self._number_of(origin), _snapshot.resource_tag == resource_tag(resource)
+        )
+        places = [
+            SnapshotPlace(row.captured, Position(row.position), row.source_system)
+            for row in self._rows(query)
+        ]
+        return sorted(places, key=lambda place: (place.captured, place.position))
+
+    # Transfers.
+
+    def transfers(self, origin: Origin, after: str | None, limit: int) -> list[str]:
+        query = select(_fact.subject).where(_fact.log == self._number_of(origin), _fact.subject != LOG_WIDE)
+        if after is not None:
+            query = query.where(_fact.subject > after)
+        rows = self._rows(query.distinct().order_by(_fact.subject).limit(clip(limit)))
+        return [row.subject for row in rows]
+
+    def facts(self, origin: Origin, subjects: Sequence[str]) -> list[TransferFact]:
+        log, found = self._number_of(origin), list[TransferFact]()
+        for some in reading.portions(subjects):
+            query = select(FactRow.table()).where(_fact.log == log, _fact.subject.in_(some))
+            rows = self._rows(query.order_by(_fact.subject, _fact.phase, _fact.name, _fact.value))
+            found += codec.read_all(rows, transfer_fact)
+        return found
+
+    def papers(self, origin: Origin, subject: str, limit: int) -> list[Committed]:
+        log = self._number_of(origin)
+        query = select(_paper.position).where(_paper.log == log, _paper.subject == subject)
         with self._database.reading() as connection:
-            rows = connection.execute(query.where(*where).order_by(position).limit(clip(limit)))
-            return codec.read_all(rows, make)
+            newest = query.order_by(_paper.position.desc()).limit(clip(limit))
+            positions = connection.execute(newest).scalars().all()
+            found: list[Committed] = []
+            for some in reading.portions(sorted(positions)):
+                found += reading.events(connection, log, [_event.position.in_(some)], limit)
+        return found
+
+    def timeline(
+        self,
+        origin: Origin,
+        subject: str,
+        phase: Phase | None,
+        types: Sequence[str],
+        after: tuple[int, Position] | None,
+        limit: int,
+    ) -> list[Committed]:
+        log = self._number_of(origin)
+        where: list[ColumnElement[bool]] = [_event.subject == reading.named(log, subject)]
+        if phase is not None:
+            where.append(_event.phase == reading.named(log, phase))
+        if types:
+            where.append(_event.type.in_([reading.named(log, name) for name in types]))
+        if after is not None:
+            time, position = after
+            where += [
+                _event.time >= clip(time),
+                (_event.time > clip(time)) | (_event.position > clip(position)),
+            ]
+        query = reading.EVENTS.where(_event.log == log, *where).order_by(_event.time, _event.position)
+        return codec.read_all(self._rows(query.limit(clip(limit))), codec.event)
+
+    def _rows(self, query: AnyQuery) -> Sequence[AnyRow]:
+        with self._database.reading() as connection:
+            return connection.execute(query).all()
 
 
-def _equal(
-    log: int, row: type[TableRow], which: ViewFilter, allowed: Sequence[str]
-) -> list[ColumnElement[bool]]:
-    table = row.table()
-    where: list[ColumnElement[bool]] = [table.c.log == log]
+def _keep_facts(connection: Connection, log: int, facts: Sequence[TransferFact]) -> None:
+    """Add facts to those that are kept."""
+    known: dict[Any, TransferFact] = {}
+    for some in reading.portions(sorted({fact.subject for fact in facts})):
+        query = select(FactRow.table()).where(_fact.log == log, _fact.subject.in_(some))
+        known |= {fact.key: fact for fact in codec.read_all(connection.execute(query).all(), transfer_fact)}
+    values = [_fact_row(known[fact.key].merged(fact) if fact.key in known else fact, log) for fact in facts]
+    if values:
+        accesses.put(connection, FactRow, values)
+
+
+def _snapshots_asked(log: int, which: ViewFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [_snapshot.log == log]
     for name, value in which.equal.items():
-        if name not in allowed:
-            raise ValueError(f"{table.name} cannot be listed by {name!r}")
-        if name in ("phase", "subject"):
-            where.append(_event[name] == reading.named(log, str(value)))
+        if name not in SNAPSHOT_FILTERS:
+            raise ValueError(f"snapshots cannot be listed by {name!r}")
+        if name == "resource":
+            # By the tag, which has the index; the text, since a role has one tag under several paths.
+            where += [_snapshot.resource_tag == resource_tag(str(value)), _snapshot.resource == value]
         else:
-            where.append(table.c[name] == (int(value) if isinstance(value, bool) else value))
+            where.append(_snapshot[name] == (int(value) if isinstance(value, bool) else value))
+    if which.since is not None:
+        where.append(_snapshot.time >= clip(which.since))
+    if which.until is not None:
+        where.append(_snapshot.time < clip(which.until))
     return where
 
 
-def principal_tag(principal: str | None) -> int | None:
-    if principal is None:
-        return None
-    digest = hashlib.sha256(principal.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:7], "big")
-
-
-def access_record(row: AnyRow) -> AccessRecord:
-    return AccessRecord(
-        position=Position(row.position),
-        phase=Phase(row.phase),
-        time=row.time,
-        subject=row.subject,
-        **{name: getattr(row, name) for name in _ACCESS_COLUMNS},
-    )
-
-
-def _access_row(record: AccessRecord, log: int) -> codec.Stored:
-    return {
-        "log": log,
-        "position": record.position,
-        "principal_tag": principal_tag(record.principal),
-        **{name: getattr(record, name) for name in _ACCESS_COLUMNS},
-    }
+def resource_tag(resource: str) -> bytes:
+    """What the snapshots of a resource are found by (`ledger.permissions.resource_key`)."""
+    return accesses.term_tag("resource", resource_key(resource))
 
 
 def snapshot_record(row: AnyRow) -> SnapshotRecord:
+    values = row._asdict()
     return SnapshotRecord(
-        position=Position(row.position),
-        phase=Phase(row.phase),
-        time=row.time,
-        subject=row.subject,
-        resource=row.resource,
-        public=None if row.public is None else bool(row.public),
-        external_principals=tuple(json.loads(row.external_principals)),
-        grants=row.grants,
-        source_system=row.source_system,
+        **{
+            **values,
+            "position": Position(row.position),
+            "phase": Phase(row.phase),
+            "party": PartyId(row.party),
+            "public": None if row.public is None else bool(row.public),
+            "external_principals": tuple(json.loads(row.external_principals)),
+        }
     )
 
 
 def _snapshot_row(record: SnapshotRecord, log: int) -> codec.Stored:
     return {
+        **{name: getattr(record, name) for name in _COLUMNS},
         "log": log,
-        "position": record.position,
-        "resource": record.resource,
+        "phase": record.phase.value,
+        "resource_tag": None if record.resource is None else resource_tag(record.resource),
         "public": None if record.public is None else int(record.public),
         "external_principals": json.dumps(record.external_principals),
-        "grants": record.grants,
-        "source_system": record.source_system,
     }
+
+
+_FACT_COLUMNS = tuple(TransferFact.__slots__)
+
+
+def transfer_fact(row: AnyRow) -> TransferFact:
+    values = row._asdict()
+    named = {name: values[name] for name in _FACT_COLUMNS}
+    return TransferFact(
+        **{
+            **named,
+            "phase": Phase(named["phase"]),
+            "first": Position(named["first"]),
+            "last": Position(named["last"]),
+        }
+    )
+
+
+def _fact_row(fact: TransferFact, log: int) -> codec.Stored:
+    values = {name: getattr(fact, name) for name in _FACT_COLUMNS}
+    return {**values, "log": log, "phase": fact.phase.value}

@@ -1,0 +1,123 @@
+"""Permission snapshots: listed, compared with each other, held against the access log."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api import schemas
+from api.auth import DisclosedLog
+from api.errors import problems
+from api.parameters import After, Limit, Since, Until
+from api.routes.accesses import Wanted
+from api.routes.transfers import Discloses
+from api.services import Ledger
+from ledger import documents
+from ledger.documents import DifferenceDocument, ReconciliationDocument, SnapshotDocument
+from ledger.entry import Phase
+from ledger.errors import MalformedInput, Unavailable
+from ledger.permissions import Verdict
+from ledger.records import ViewFilter
+from ledger.types import Position
+
+router = APIRouter(prefix="/v1", tags=["permissions"], responses=problems(400, 401, 403, 404, 422, 503))
+
+At = Annotated[int | None, Query(ge=0, le=2**53, description="Position of a snapshot.")]
+
+
+@router.get("/snapshots", summary="Permission snapshots")
+def list_snapshots(
+    log: DisclosedLog,
+    ledger: Ledger,
+    since: Since,
+    until: Until,
+    phase: Phase | None = None,
+    transfer: str | None = None,
+    party: str | None = None,
+    resource: str | None = None,
+    public: bool | None = None,
+    source_system: str | None = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> schemas.Page[SnapshotDocument]:
+    """Permission snapshots of the three phases, in order of position; every row leads to its proof."""
+    equal = {
+        "phase": phase,
+        "subject": transfer,
+        "party": party,
+        "resource": resource,
+        "public": public,
+        "source_system": source_system,
+    }
+    which = ViewFilter({name: value for name, value in equal.items() if value is not None}, since, until)
+    found = ledger.store.snapshots(log.origin, which, None if after is None else Position(after), limit)
+    items = [documents.snapshot(log.origin, record) for record in found]
+    return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
+
+
+@router.get("/snapshots/diff", summary="Compare two snapshots")
+def compare_snapshots(
+    audit: Discloses,
+    before: At = None,
+    after: At = None,
+    resource: Annotated[str | None, Query(description="With two phases: whose newest snapshots.")] = None,
+    before_phase: Phase | None = None,
+    after_phase: Phase | None = None,
+    transfer: Annotated[str | None, Query(description="With two phases: only snapshots of this one.")] = None,
+    source_system: Annotated[
+        str | None, Query(description="With two phases: only what this system told.", examples=["aws.s3"])
+    ] = None,
+) -> DifferenceDocument:
+    """What changed between two snapshots of a resource: grants added, removed, widened, narrowed, restated; in words.
+
+    Either name two positions, or a resource and two phases: then the newest snapshot of each is taken.
+    """
+    if before is not None and after is not None:
+        return documents.comparison(audit.log.origin, audit.compare(Position(before), Position(after)))
+    if resource is None or before_phase is None or after_phase is None:
+        raise MalformedInput(
+            "which two snapshots to compare is not told",
+            expected="before and after, or resource, before_phase and after_phase",
+        )
+    equal = {"resource": resource, "subject": transfer, "source_system": source_system}
+    which = ViewFilter({name: value for name, value in equal.items() if value is not None})
+    positions = (audit.newest_in_phase(which, phase) for phase in (before_phase, after_phase))
+    return documents.comparison(audit.log.origin, audit.compare(*positions))
+
+
+@router.get("/reconciliation", summary="Accesses against permissions")
+def judge_accesses(
+    audit: Discloses,
+    which: Wanted,
+    verdict: Annotated[list[Verdict] | None, Query(description="Only these verdicts.")] = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> schemas.JudgedPage:
+    """Accesses, in order of position, each held against the snapshots in force at its time.
+
+    Permitted, and by which grant; not permitted; or no snapshot. With `verdict` a page looks at some thousand accesses
+    and lists those that match, so it may be empty before the last.
+    """
+    start = None if after is None else Position(after)
+    page = audit.judge_accesses(which, frozenset(verdict or ()), start, limit)
+    items = [documents.judgement(audit.log.origin, found) for found in page.judgements]
+    return schemas.JudgedPage(items=items, examined=page.examined, next=page.next)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@router.get("/reconciliation/grants", summary="Grants against their use")
+def reconcile_grants(audit: Discloses, which: Wanted) -> ReconciliationDocument:
+    """All accesses that match, counted by verdict; what nothing explains; and each grant with its use, unused first.
+
+    Reads every access that matches, so on a large log it takes its time; one such question is answered at a time.
+    """
+    if not _ONE_AT_A_TIME.acquire(blocking=False):
+        raise Unavailable("another reconciliation is under way", advice="Ask again when it is done.")
+    try:
+        return documents.reconciliation(audit.log.origin, audit.reconcile(which))
+    finally:
+        _ONE_AT_A_TIME.release()

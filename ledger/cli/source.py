@@ -1,0 +1,210 @@
+"""Where the auditor's commands ask: the ledger in the data folder, or the API at a URL. Both answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any, Protocol, cast
+
+import typer
+
+from ledger import documents, export
+from ledger.auditing import Auditor
+from ledger.bootstrap import open_store_only
+from ledger.cli.shared import load_settings, require_api_key
+from ledger.client import Client
+from ledger.documents import (
+    AccessDocument,
+    DifferenceDocument,
+    JudgementDocument,
+    MatrixDocument,
+    MomentDocument,
+    ReconciliationDocument,
+    SnapshotDocument,
+    TransferDocument,
+)
+from ledger.entry import Phase
+from ledger.export import Format
+from ledger.permissions import Verdict
+from ledger.records import ViewFilter
+from ledger.types import Position, format_time, parse_origin
+
+PAGE = 500
+Equal = Mapping[str, str | bool]
+Told = Callable[[int], None]
+
+
+class Source(Protocol):
+    """The questions of an auditor. Lists are whole, and read as they are asked for."""
+
+    def accesses(self, which: ViewFilter) -> Iterator[AccessDocument]: ...
+    def export(self, which: ViewFilter, format: Format, out: IO[bytes]) -> None: ...
+    def snapshots(self, which: ViewFilter) -> Iterator[SnapshotDocument]: ...
+    def transfers(self) -> Iterator[TransferDocument]: ...
+    def transfer(self, subject: str) -> TransferDocument: ...
+    def matrices(self) -> Iterator[MatrixDocument]: ...
+    def matrix(self, subject: str) -> MatrixDocument: ...
+    def timeline(self, subject: str, phase: Phase | None, types: list[str]) -> Iterator[MomentDocument]: ...
+    def compare(self, before: int, after: int) -> DifferenceDocument: ...
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument: ...
+    def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]: ...
+    def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument: ...
+
+
+def open_source(
+    context: typer.Context, log: str, url: str | None, api_key: str | None
+) -> AbstractContextManager[Source]:
+    """The API at `url`, or without one the ledger in the data folder."""
+    return _remote(log, url, api_key) if url else _local(context, log)
+
+
+@contextmanager
+def _local(context: typer.Context, log: str) -> Iterator[Source]:
+    with open_store_only(load_settings(context)) as (store, _, clock):
+        yield LocalSource(Auditor(store, store.log(parse_origin(log)), clock.now()))
+
+
+@contextmanager
+def _remote(log: str, url: str, api_key: str | None) -> Iterator[Source]:
+    with Client(url, require_api_key(api_key), parse_origin(log)) as client:
+        yield RemoteSource(client, log)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """The ledger in the data folder."""
+
+    auditor: Auditor
+
+    def accesses(self, which: ViewFilter) -> Iterator[AccessDocument]:
+        origin = self.auditor.log.origin
+        for record in export.all_accesses(self.auditor.store, origin, which):
+            yield documents.access(origin, record)
+
+    def export(self, which: ViewFilter, format: Format, out: IO[bytes]) -> None:
+        export.write(self.accesses(which), format, out)
+
+    def snapshots(self, which: ViewFilter) -> Iterator[SnapshotDocument]:
+        origin, after = self.auditor.log.origin, None
+        while page := self.auditor.store.snapshots(origin, which, after, PAGE):
+            yield from (documents.snapshot(origin, record) for record in page)
+            after = page[-1].position
+
+    def transfers(self) -> Iterator[TransferDocument]:
+        after = None
+        while page := self.auditor.transfers(after, PAGE):
+            yield from (documents.transfer(self.auditor.log.origin, view) for view in page)
+            after = page[-1].subject
+
+    def transfer(self, subject: str) -> TransferDocument:
+        return documents.transfer(self.auditor.log.origin, self.auditor.transfer(subject))
+
+    def matrices(self) -> Iterator[MatrixDocument]:
+        after = None
+        while page := self.auditor.matrices(after, PAGE):
+            yield from (documents.matrix(self.auditor.log.origin, matrix) for matrix in page)
+            after = page[-1].subject
+
+    def matrix(self, subject: str) -> MatrixDocument:
+        return documents.matrix(self.auditor.log.origin, self.auditor.completeness(subject))
+
+    def timeline(self, subject: str, phase: Phase | None, types: list[str]) -> Iterator[MomentDocument]:
+        after: tuple[int, Position] | None = None
+        while page := self.auditor.timeline(subject, phase, types, after, PAGE):
+            for committed in page:
+                yield documents.moment(self.auditor.log.origin, committed, disclose=True)
+            after = page[-1].time, page[-1].position
+
+    def compare(self, before: int, after: int) -> DifferenceDocument:
+        found = self.auditor.compare(Position(before), Position(after))
+        return documents.comparison(self.auditor.log.origin, found)
+
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument:
+        return self.compare(*(self.auditor.newest_in_phase(which, phase) for phase in (before, after)))
+
+    def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]:
+        after: Position | None = None
+        while True:
+            page = self.auditor.judge_accesses(which, verdicts, after, PAGE)
+            yield from (documents.judgement(self.auditor.log.origin, found) for found in page.judgements)
+            if (after := page.next) is None:
+                return
+
+    def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument:
+        return documents.reconciliation(self.auditor.log.origin, self.auditor.reconcile(which, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSource:
+    """The API."""
+
+    client: Client
+    log: str
+
+    def accesses(self, which: ViewFilter) -> Iterator[AccessDocument]:
+        return self._pages("/v1/access", **_parameters(which))
+
+    def export(self, which: ViewFilter, format: Format, out: IO[bytes]) -> None:
+        self.client.download(f"/v1/access.{format}", {"log": self.log, **_parameters(which)}, out)
+
+    def snapshots(self, which: ViewFilter) -> Iterator[SnapshotDocument]:
+        return self._pages("/v1/snapshots", **_parameters(which))
+
+    def transfers(self) -> Iterator[TransferDocument]:
+        return self._pages("/v1/transfers")
+
+    def transfer(self, subject: str) -> TransferDocument:
+        return cast(TransferDocument, self._get(f"/v1/transfers/{subject}"))
+
+    def matrices(self) -> Iterator[MatrixDocument]:
+        return self._pages("/v1/completeness")
+
+    def matrix(self, subject: str) -> MatrixDocument:
+        (found,) = self._pages("/v1/completeness", transfer=subject)
+        return cast(MatrixDocument, found)
+
+    def timeline(self, subject: str, phase: Phase | None, types: list[str]) -> Iterator[MomentDocument]:
+        asked: dict[str, Any] = {"transfer": subject, "type": types}
+        return self._pages("/v1/timeline", **asked, **({"phase": phase.value} if phase else {}))
+
+    def compare(self, before: int, after: int) -> DifferenceDocument:
+        return cast(DifferenceDocument, self._get("/v1/snapshots/diff", before=before, after=after))
+
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument:
+        asked = {**_parameters(which), "before_phase": before.value, "after_phase": after.value}
+        return cast(DifferenceDocument, self._get("/v1/snapshots/diff", **asked))
+
+    def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]:
+        return self._pages("/v1/reconciliation", verdict=sorted(verdicts), **_parameters(which))
+
+    def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument:
+        found = self._get("/v1/reconciliation/grants", **_parameters(which))
+        return cast(ReconciliationDocument, found)
+
+    def _get(self, path: str, **parameters: Any) -> Any:
+        return self.client.get(path, {"log": self.log, **parameters})
+
+    def _pages(self, path: str, **parameters: Any) -> Iterator[Any]:
+        after: Any = None
+        while True:
+            page = self._get(path, **parameters, limit=PAGE, **({} if after is None else {"after": after}))
+            yield from page["items"]
+            if (after := page["next"]) is None:
+                return
+
+
+def _parameters(which: ViewFilter) -> dict[str, Any]:
+    """A filter as the API's parameters: it calls a subject a transfer."""
+    equal = {"transfer" if name == "subject" else name: value for name, value in which.equal.items()}
+    span = {"since": which.since, "until": which.until}
+    return equal | {name: format_time(time) for name, time in span.items() if time is not None}
+
+
+def at_most(rows: Iterator[Any], limit: int) -> tuple[list[Any], bool]:
+    """The first rows (0: all), and whether there are more."""
+    if limit == 0:
+        return list(rows), False
+    found = list(islice(rows, limit + 1))
+    return found[:limit], len(found) > limit

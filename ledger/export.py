@@ -1,0 +1,121 @@
+"""Access logs as files: NDJSON, CSV and Parquet, one row an access, with the columns of `AccessDocument`.
+
+NDJSON and Parquet hold the values as they are. CSV is read by spreadsheets, which run a cell that begins like a
+formula, and what an access says of itself is written by whoever made it: such a cell gets an apostrophe in front.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from itertools import islice
+from typing import IO, Any
+
+from ledger.documents import AccessDocument
+from ledger.errors import ToolMissing
+from ledger.ports import Store
+from ledger.records import AccessRecord, ViewFilter
+from ledger.types import Origin, Position
+
+COLUMNS = tuple(AccessDocument.__annotations__)
+AT_ONCE = 1000
+"""Rows that are held in memory; of Parquet, ten times as many are a row group."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_INTEGERS = ("position", "bytes", "class_uid")
+
+
+class Format(StrEnum):
+    """Forms of a file."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+    @property
+    def media_type(self) -> str:
+        return _MEDIA[self]
+
+
+_MEDIA = {
+    Format.NDJSON: "application/x-ndjson",
+    Format.CSV: "text/csv; charset=utf-8; header=present",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+def all_accesses(store: Store, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
+    """Every access that matches, in order of position, page by page."""
+    after: Position | None = None
+    while page := store.accesses(origin, which, after, AT_ONCE):
+        yield from page
+        after = page[-1].position
+
+
+def write(rows: Iterable[AccessDocument], format: Format, out: IO[bytes]) -> int:
+    """Write the rows; answers how many. Memory does not grow with them.
+
+    Raises:
+        ToolMissing: Parquet is asked for, and pyarrow is not installed.
+    """
+    return _WRITERS[format](rows, out)
+
+
+def _ndjson(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
+    count = 0
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        count += 1
+    return count
+
+
+def _csv(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
+    """RFC 4180, with a header and CRLF; absent values are empty."""
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    count = 0
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        count += 1
+    text.detach()
+    return count
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+def _parquet(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
+    try:
+        import pyarrow as pa  # here, since few need it
+        from pyarrow import parquet
+    except ImportError:
+        raise ToolMissing(
+            "Parquet needs pyarrow",
+            advice="Install `transfer-audit-ledger[parquet]`, or take NDJSON or CSV.",
+        ) from None
+    kinds = {name: pa.string() for name in COLUMNS}
+    kinds |= dict.fromkeys(_INTEGERS, pa.int64())
+    kinds["time"] = pa.timestamp("ms", tz="UTC")
+    schema = pa.schema([pa.field(name, kind) for name, kind in kinds.items()])
+    iterator, count = iter(rows), 0
+    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+        while group := list(islice(iterator, 10 * AT_ONCE)):
+            columns = {name: [row[name] for row in group] for name in COLUMNS}  # type: ignore[literal-required]
+            columns["time"] = pa.array(columns["time"]).cast(kinds["time"])
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+_WRITERS: dict[Format, Callable[[Iterable[AccessDocument], IO[bytes]], int]] = {
+    Format.NDJSON: _ndjson,
+    Format.CSV: _csv,
+    Format.PARQUET: _parquet,
+}

@@ -1,0 +1,263 @@
+"""Completeness of one transfer: for each phase, which evidence is expected, and whether it is there.
+
+    phase    evidence              because                          cell
+    before   impact-assessment     PIPL 55–56 [T]                   present, 1 event, first at position 12
+    before   deidentification      tier 2 was declared              late: 3 min after the first hop
+    storage  permission-snapshot   PIPL 51 [T]                      missing
+
+`EXPECTED` is the table of what is expected: always, or under a condition that the transfer's own papers and facts
+decide. A cell is *late* where evidence of the phase before came only after the first hop, by the events' own times;
+what was received when, the receipts say. Nothing here judges what a paper says: that is a matter of rules.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ledger.catalogue.base import PROPOSED, kind_of
+from ledger.entry import Event, Phase
+from ledger.projections.members import integer, objects, texts
+from ledger.records import TransferFact
+from ledger.types import Position, format_time
+
+
+class Presence(StrEnum):
+    """Whether evidence is there."""
+
+    PRESENT = "present"
+    LATE = "late"
+    MISSING = "missing"
+    NOT_DUE = "not-due"
+    """Expected, but not yet."""
+    NOT_EXPECTED = "not-expected"
+    """The transfer does not ask for it, and it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the conditions of expectations go by."""
+
+    kinds: frozenset[str]
+    """Kinds of evidence that are there, in whatever phase."""
+    tiers: frozenset[int]
+    """Tiers of the declared data (proposed policy)."""
+    stream: bool
+    """Whether audio or video was declared, or crossed."""
+    recipient_countries: tuple[str, ...]
+    model_only: bool
+    """A model was exported in place of data: nothing else crossed."""
+    stored_since: int | None
+    """When the first object came to rest abroad."""
+    retained_until: str | None
+    """The first day on which something was to be deleted, as YYYY-MM-DD."""
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence that may be expected. `name` is the kind of event, with a country where there is to be one for each."""
+
+    phase: Phase
+    kind: str
+    source: str
+    country: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.country is None else f"{self.kind}:{self.country}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the matrix. Times are Unix milliseconds; position and times are None without an event."""
+
+    evidence: Evidence
+    presence: Presence
+    because: str
+    count: int = 0
+    first_time: int | None = None
+    first: Position | None = None
+
+    @property
+    def is_wanting(self) -> bool:
+        """Whether something is not as expected."""
+        return self.presence in (Presence.MISSING, Presence.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The cells of one transfer, by phase."""
+
+    subject: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def wanting(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.is_wanting)
+
+
+Condition = Callable[[Known], str | None]
+"""Why something is expected, in words; None if it is not."""
+
+DUE_AFTER = 90 * 86_400_000
+"""Milliseconds after which use abroad is to be reported and reviewed for the first time. No law names a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    phase: Phase
+    kind: str
+    source: str
+    condition: Condition
+    due: Callable[[Known], bool] = lambda known: True
+    each_country: bool = False
+
+
+def _always(known: Known) -> str | None:
+    return "of every transfer"
+
+
+def _if_data_cross(known: Known) -> str | None:
+    return None if known.model_only else "data cross the border"
+
+
+def _if_tier(tier: int) -> Condition:
+    return lambda known: f"tier {tier} was declared" if tier in known.tiers else None
+
+
+def _if_stream(known: Known) -> str | None:
+    return "audio or video crosses" if known.stream else None
+
+
+def _if_plugin(known: Known) -> str | None:
+    return "biometric data were declared" if 3 in known.tiers else None
+
+
+def _if_stored(known: Known) -> str | None:
+    return "data lie abroad" if "storage" in known.kinds else None
+
+
+def _if_retention_ends(known: Known) -> str | None:
+    until = known.retained_until
+    return None if until is None else f"something was to be kept until {until}"
+
+
+def _after_a_while(known: Known) -> bool:
+    return known.stored_since is not None and known.now >= known.stored_since + DUE_AFTER
+
+
+def _after_retention(known: Known) -> bool:
+    return known.retained_until is not None and format_time(known.now)[:10] >= known.retained_until
+
+
+EXPECTED: tuple[_Expected, ...] = (
+    _Expected(Phase.BEFORE, "declaration", "PIPL 39 [T]", _always),
+    _Expected(Phase.BEFORE, "impact-assessment", "PIPL 55–56 [T]", _always),
+    _Expected(
+        Phase.BEFORE, "country-assessment", "数据出境安全评估办法 8(2) [S]", _if_data_cross, each_country=True
+    ),
+    _Expected(Phase.BEFORE, "route", "PIPL 38 [T]", _if_data_cross),
+    _Expected(Phase.BEFORE, "sign-off", "PIPL 52 [T]", _always),
+    _Expected(Phase.BEFORE, "consent-prompt", PROPOSED, _if_data_cross),
+    _Expected(Phase.BEFORE, "consent", "PIPL 39 [T]", _if_data_cross),
+    _Expected(Phase.BEFORE, "plugin-authorisation", PROPOSED, _if_plugin),
+    _Expected(Phase.BEFORE, "deidentification", PROPOSED, _if_tier(2)),
+    _Expected(Phase.BEFORE, "encryption", PROPOSED, _if_tier(3)),
+    _Expected(Phase.BEFORE, "permission-snapshot", "PIPL 51 [T]", _always),
+    _Expected(Phase.TRANSIT, "hop", PROPOSED, _if_data_cross),
+    _Expected(Phase.TRANSIT, "segment", PROPOSED, _if_stream),
+    _Expected(Phase.TRANSIT, "access", PROPOSED, _if_data_cross),
+    _Expected(Phase.TRANSIT, "permission-snapshot", "PIPL 51 [T]", _if_data_cross),
+    _Expected(Phase.STORAGE, "storage", "PIPL 55–56 [T]", _if_data_cross),
+    _Expected(Phase.STORAGE, "permission-snapshot", "PIPL 51 [T]", _if_data_cross),
+    _Expected(Phase.STORAGE, "access", PROPOSED, _if_data_cross),
+    _Expected(Phase.STORAGE, "use-report", "PIPL 6 [T]", _if_stored, _after_a_while),
+    _Expected(Phase.STORAGE, "review", "PIPL 54 [T]", _if_stored, _after_a_while),
+    _Expected(Phase.STORAGE, "deletion", "PIPL 47 [T]", _if_retention_ends, _after_retention),
+)
+"""What is expected of a transfer, and who asks for it."""
+
+_STREAMS = frozenset({"stream", "audio", "video", "face", "voice"})
+
+
+def completeness(
+    subject: str,
+    facts: Sequence[TransferFact],
+    log_wide: Sequence[TransferFact],
+    papers: Iterable[Event],
+    now: int,
+) -> Matrix:
+    """The matrix of one transfer; see `ledger.projections.transfers.transfer_view` for the arguments."""
+    there: defaultdict[tuple[Phase, str], list[TransferFact]] = defaultdict(list)
+    for fact in facts:
+        if fact.name == "evidence":
+            there[fact.phase, fact.value].append(fact)
+    papers = list(papers)
+    known = _known(there, facts, papers, now)
+    crossed = min((fact.first_time for fact in there[Phase.TRANSIT, "hop"]), default=None)
+    cells = []
+    for expected in EXPECTED:
+        if expected.each_country and known.recipient_countries:
+            for country in known.recipient_countries:
+                found = _of_country(country, log_wide)
+                cells.append(_cell(expected, country, found, known, crossed))
+        else:
+            found = there[expected.phase, expected.kind]
+            cells.append(_cell(expected, None, found, known, crossed))
+    return Matrix(subject, tuple(cells))
+
+
+def _of_country(country: str, log_wide: Sequence[TransferFact]) -> list[TransferFact]:
+    """An assessment of a country holds for all transfers of the log."""
+    return [fact for fact in log_wide if (fact.name, fact.value) == ("country", country)]
+
+
+def _known(
+    there: defaultdict[tuple[Phase, str], list[TransferFact]],
+    facts: Sequence[TransferFact],
+    papers: Sequence[Event],
+    now: int,
+) -> Known:
+    declarations = [event.data for event in papers if kind_of(event.type) == "declaration"]
+    categories = [category for data in declarations for category in objects(data, "data_categories")]
+    kinds = frozenset(kind for (_, kind), found in there.items() if found)
+    return Known(
+        kinds=kinds,
+        tiers=frozenset(tier for category in categories if (tier := integer(category, "tier")) is not None),
+        stream="segment" in kinds or any(category.get("category") in _STREAMS for category in categories),
+        recipient_countries=tuple(
+            sorted({country for data in declarations for country in texts(data, "recipient_countries")})
+        ),
+        model_only="model-export" in kinds and kinds.isdisjoint({"hop", "segment", "storage"}),
+        stored_since=min((fact.first_time for fact in there[Phase.STORAGE, "storage"]), default=None),
+        retained_until=min((fact.value for fact in facts if fact.name == "retain-until"), default=None),
+        now=now,
+    )
+
+
+def _cell(
+    expected: _Expected,
+    country: str | None,
+    found: Sequence[TransferFact],
+    known: Known,
+    crossed: int | None,
+) -> Cell:
+    evidence = Evidence(expected.phase, expected.kind, expected.source, country)
+    because = expected.condition(known)
+    if not found and because is None:
+        return Cell(evidence, Presence.NOT_EXPECTED, "nothing that was declared or done asks for it")
+    if not found:
+        return Cell(evidence, Presence.MISSING if expected.due(known) else Presence.NOT_DUE, str(because))
+    first_time = min(fact.first_time for fact in found)
+    late = expected.phase is Phase.BEFORE and crossed is not None and first_time > crossed
+    return Cell(
+        evidence,
+        Presence.LATE if late and because else Presence.PRESENT,
+        because or "given without being asked for",
+        sum(fact.count for fact in found),
+        first_time,
+        min(fact.first for fact in found),
+    )

@@ -1,0 +1,322 @@
+"""Projections, on every store: accesses, permission snapshots, transfers."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from support.records import access_record, snapshot_record, transfer_fact
+from support.stores import ORIGIN, append, append_some, event
+
+from ledger.adapters.sql.bits import BLOCK, gather, pack, places, unpack
+from ledger.entry import Phase
+from ledger.ports import Store
+from ledger.records import LOG_WIDE, AccessRecord, Paper, Projected, SnapshotRecord, ViewFilter
+from ledger.types import PartyId, Position
+
+EVERY = ViewFilter({})
+
+
+def access(position: int, **changes: Any) -> AccessRecord:
+    told = {
+        "time": event(position).time,
+        "principal": f"user {position % 2}",
+        "action": "read",
+        "resource": "a\x00b\\c",
+        "outcome": "allowed",
+        "country": "SG",
+        "tls_version": "1.3",
+        "bytes": 2**53 - 1,
+        "class_uid": 6003,
+        "raw_sha256": f"{position:064x}",
+    }
+    return access_record(position, **{**told, **changes})
+
+
+def snapshot(position: int, public: bool | None, **changes: Any) -> SnapshotRecord:
+    told = {
+        "time": event(position).time,
+        "resource": "bucket",
+        "public": public,
+        "external_principals": ("艾", "b\x00") if public else (),
+        "grants": '{"grants":[]}',
+        "source_system": "aws-s3",
+        "owner": "111122223333",
+    }
+    return snapshot_record(position, **{**told, **changes})
+
+
+def project(store: Store, start: int, stop: int, **projected: Any) -> None:
+    store.project(ORIGIN, Position(start), Position(stop), Projected(**projected))
+
+
+def test_projections_come_back_as_they_were(store: Store) -> None:
+    append_some(store, 8)
+    accesses = [access(n) for n in range(4)]
+    accesses.append(access(7, principal=None, bytes=None, resource=None, raw_sha256=None))
+    snapshots = [snapshot(4, True), snapshot(5, False), snapshot(6, None, captured=5, resource=None)]
+    project(store, 0, 8, accesses=accesses, snapshots=snapshots)
+    assert store.projected(ORIGIN) == 8
+    assert store.accesses(ORIGIN, EVERY, None, 99) == accesses
+    assert store.snapshots(ORIGIN, EVERY, None, 99) == snapshots
+    assert store.accesses(ORIGIN, EVERY, Position(1), 2) == accesses[2:4]
+    assert list(store.self_check()) == []
+
+
+def test_projections_are_listed_by_equal_values_and_time(store: Store) -> None:
+    append_some(store, 8)
+    accesses = [access(n, principal="x" * 9000 if n == 5 else f"user {n % 2}") for n in range(6)]
+    snapshots = [snapshot(6, True), snapshot(7, False)]
+    project(store, 0, 8, accesses=accesses, snapshots=snapshots)
+
+    def listed(since: int | None = None, until: int | None = None, **equal: str) -> list[int]:
+        return [it.position for it in store.accesses(ORIGIN, ViewFilter(equal, since, until), None, 99)]
+
+    assert listed(principal="user 1") == [1, 3]
+    assert listed(principal="x" * 9000) == [5]
+    assert listed(principal="user 0", outcome="denied") == []
+    assert listed(principal="read") == []  # a term of another member
+    assert listed(resource="a\x00b\\c", subject="live-1", phase="storage") == list(range(6))
+    assert listed(since=accesses[2].time, until=accesses[4].time) == [2, 3]
+    assert listed(since=-(2**70), until=2**70) == list(range(6))
+    assert listed(phase="transit") == []
+    public = ViewFilter({"public": True, "source_system": "aws-s3"})
+    assert store.snapshots(ORIGIN, public, None, 99) == snapshots[:1]
+    assert store.snapshots(ORIGIN, ViewFilter({"resource": "bucket"}), Position(6), 99) == snapshots[1:]
+    with pytest.raises(ValueError, match="bytes"):
+        listed(bytes="1")
+    with pytest.raises(ValueError, match="grants"):
+        store.snapshots(ORIGIN, ViewFilter({"grants": "x"}), None, 1)
+
+
+def test_only_the_first_of_two_workers_projects(store: Store) -> None:
+    append_some(store, 4)
+    fact = transfer_fact("live-1", "event", "t")
+    project(store, 0, 2, accesses=[access(0)], facts=[fact])
+    project(store, 0, 2, accesses=[access(0), access(1)], facts=[fact])
+    project(store, 3, 4, accesses=[access(3)], facts=[fact])
+    assert store.projected(ORIGIN) == 2
+    assert [it.position for it in store.accesses(ORIGIN, EVERY, None, 9)] == [0]
+    assert store.facts(ORIGIN, ["live-1"]) == [fact]
+
+
+def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> None:
+    append_some(store, 2)
+    empty = store.projections_digest(ORIGIN)
+    digests = set()
+    for _ in range(2):
+        facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", Position(1))]
+        project(store, 0, 2, accesses=[access(0)], snapshots=[snapshot(1, False)], facts=facts, papers=papers)
+        digests.add(store.projections_digest(ORIGIN))
+        store.drop_projections(ORIGIN)
+        assert store.projected(ORIGIN) == 0
+        assert store.accesses(ORIGIN, EVERY, None, 9) == store.snapshots(ORIGIN, EVERY, None, 9) == []
+        assert store.transfers(ORIGIN, None, 9) == store.papers(ORIGIN, "live-1", 9) == []
+        assert store.projections_digest(ORIGIN) == empty
+        assert list(store.self_check()) == []
+    assert len(digests) == 1
+    assert empty not in digests
+
+
+def test_the_digest_of_the_projections_is_the_same_in_whatever_portions_they_came(store: Store) -> None:
+    accesses = [access(n, resource=f"名/{n * 7 % 11}", country="JP" if n % 3 else None) for n in range(40)]
+    facts = [transfer_fact(f"live-{n % 3}", "event", "t", at=n) for n in range(40)]
+    append_some(store, 40)
+    project(store, 0, 40, accesses=accesses, facts=_merged(facts))
+    once = store.projections_digest(ORIGIN)
+    store.drop_projections(ORIGIN)
+    for start in range(0, 40, 7):
+        stop = min(start + 7, 40)
+        project(store, start, stop, accesses=accesses[start:stop], facts=_merged(facts[start:stop]))
+    assert store.projections_digest(ORIGIN) == once
+    # On every database: made on SQLite and PostgreSQL alike, it is this one.
+    assert once.hex()[:16] == DIGEST
+
+
+DIGEST = "5f9f6dce1f472506"
+
+
+def _merged(facts: list[Any]) -> list[Any]:
+    kept: dict[Any, Any] = {}
+    for fact in facts:
+        kept[fact.key] = kept[fact.key].merged(fact) if fact.key in kept else fact
+    return list(kept.values())
+
+
+# --- Accesses
+
+
+def test_accesses_are_found_by_any_filters_together_as_reading_all_of_them_finds_them(store: Store) -> None:
+    """Over several blocks of positions, with times in disorder, against a plain search."""
+    draw, size = random.Random(7), 2 * BLOCK + 2000
+    # The store asks for no events where there are no references to them, and these many would take long.
+    records = [
+        access_record(
+            n,
+            time=draw.randrange(10**6) if n > BLOCK else n,
+            subject=f"live-{draw.randrange(20)}",
+            phase=draw.choice(list(Phase)),
+            principal=f"user {draw.randrange(300)}",
+            outcome="refused" if draw.random() < 0.02 else "allowed",
+            country=draw.choice(("JP", "SG", None)),
+        )
+        for n in range(size)
+        if n % 4
+    ]
+    for start in range(0, size, 5000):
+        append_some(store, min(5000, size - start))
+    for start in range(0, size, 3001):
+        stop = min(start + 3001, size)
+        project(store, start, stop, accesses=[r for r in records if start <= r.position < stop])
+    for _ in range(150):
+        equal = {
+            name: value
+            for name, value in {
+                "subject": f"live-{draw.randrange(21)}",
+                "phase": draw.choice(list(Phase)).value,
+                "principal": f"user {draw.randrange(310)}",
+                "outcome": draw.choice(("refused", "allowed")),
+                "country": draw.choice(("JP", "SG", "XX")),
+            }.items()
+            if draw.random() < 0.4
+        }
+        since, until = (draw.choice((None, draw.randrange(10**6), draw.randrange(BLOCK))) for _ in "..")
+        after, limit = draw.choice((None, draw.randrange(size))), draw.choice((1, 50, 1000))
+        expected = [
+            r.position
+            for r in records
+            if (after is None or r.position > after)
+            and all(getattr(r, name) == value for name, value in equal.items())
+            and (since is None or since <= r.time)
+            and (until is None or r.time < until)
+        ][:limit]
+        which = ViewFilter(equal, since, until)
+        found = store.accesses(ORIGIN, which, None if after is None else Position(after), limit)
+        assert [r.position for r in found] == expected, (which, after, limit)
+    by_time = list(store.scan_accesses(ORIGIN, ViewFilter({"country": "JP"}, since=1000)))
+    matching = [r for r in records if r.country == "JP" and r.time >= 1000]
+    assert by_time == sorted(matching, key=lambda r: (r.time, r.position))
+    assert list(store.self_check()) == []
+
+
+def test_a_page_follows_the_one_before_while_accesses_are_taken_in(store: Store) -> None:
+    append_some(store, 10)
+    project(store, 0, 5, accesses=[access(n) for n in range(5)])
+    first = store.accesses(ORIGIN, ViewFilter({"action": "read"}), None, 3)
+    project(store, 5, 10, accesses=[access(n, time=0) for n in range(5, 10)])
+    second = store.accesses(ORIGIN, ViewFilter({"action": "read"}), first[-1].position, 99)
+    assert [it.position for it in (*first, *second)] == list(range(10))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 511, 512, 513, BLOCK - 1, BLOCK])
+def test_sets_of_places_are_the_shorter_of_two_forms_and_come_back(count: int) -> None:
+    inside = sorted(random.Random(count).sample(range(BLOCK), count))
+    packed = pack(gather(inside))
+    assert len(packed) == min(2 * count, BLOCK // 8)
+    assert list(places(unpack(packed))) == inside
+    assert list(places(unpack(packed), 100)) == [place for place in inside if place >= 100]
+
+
+@pytest.mark.parametrize("data", [b"\x00", b"\x20\x00", bytes(BLOCK // 8 + 2)[:-2] + b"\xff\xff\x00"])
+def test_what_is_no_set_of_places_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a set"):
+        unpack(data)
+
+
+# --- Snapshots
+
+
+def test_the_snapshots_of_a_resource_come_in_the_order_of_their_capture(store: Store) -> None:
+    append_some(store, 5)
+    role = "arn:aws:iam::111122223333:role/{}reader"
+    snapshots = [
+        snapshot(0, None, captured=30),
+        snapshot(1, None, captured=10),
+        snapshot(2, None, captured=10, resource="other"),
+        snapshot(3, None, captured=7, resource=role.format("team/")),
+        snapshot(4, None, captured=8, resource=role.format("")),
+    ]
+    project(store, 0, 5, snapshots=snapshots)
+
+    def places(resource: str) -> list[tuple[int, int]]:
+        return [(place.captured, place.position) for place in store.snapshots_of(ORIGIN, resource)]
+
+    assert places("bucket") == [(10, 1), (30, 0)]
+    assert {place.source_system for place in store.snapshots_of(ORIGIN, "bucket")} == {"aws-s3"}
+    assert places("nothing") == []
+    # A session of a role does not tell the role's path, so snapshots of it are found without.
+    assert places(role.format("other/")) == [(7, 3), (8, 4)]
+    assert store.snapshots(ORIGIN, ViewFilter({"resource": role.format("")}), None, 9) == [snapshots[4]]
+    scanned = list(store.scan_snapshots(ORIGIN, EVERY))
+    assert [it.position for it in scanned] == [3, 4, 1, 2, 0]
+
+
+# --- Transfers
+
+
+def test_facts_of_one_key_add_up(store: Store) -> None:
+    append_some(store, 10)
+    project(store, 0, 5, facts=[transfer_fact("live-1", "tls", "1.1", at=4, count=2)])
+    others = [
+        transfer_fact("live-1", "tls", "1.1", at=2, count=3),
+        transfer_fact("live-1", "tls", "1.1", phase=Phase.TRANSIT),
+    ]
+    project(store, 5, 10, facts=others)
+    found = store.facts(ORIGIN, ["live-1", "no such"])
+    assert [(f.phase, f.count, f.first_time, f.last_time, f.first, f.last) for f in found] == [
+        (Phase.STORAGE, 5, 1002, 1004, 2, 4),
+        (Phase.TRANSIT, 1, 1000, 1000, 0, 0),
+    ]
+
+
+def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
+    append_some(store, 1)
+    names = ["Z-1", "a", "a-2", "b", "live.1", "~"]
+    facts = [transfer_fact(name, fact, "x") for name in (*names, LOG_WIDE) for fact in ("event", "party")]
+    project(store, 0, 1, facts=facts)
+    assert store.transfers(ORIGIN, None, 99) == sorted(names)
+    assert store.transfers(ORIGIN, "a", 2) == ["a-2", "b"]
+    assert store.transfers(ORIGIN, "~", 2) == []
+    assert [fact.name for fact in store.facts(ORIGIN, [LOG_WIDE])] == ["event", "party"]
+
+
+def test_papers_are_the_newest_events_in_order(store: Store) -> None:
+    events = append_some(store, 5)
+    papers = [Paper("live-1", Position(n)) for n in (0, 2, 4)] + [Paper("live-2", Position(2))]
+    project(store, 0, 5, papers=papers)
+    assert store.papers(ORIGIN, "live-1", 2) == [events[2], events[4]]
+    assert store.papers(ORIGIN, "live-2", 9) == [events[2]]
+
+
+def test_a_timeline_is_in_the_order_of_time(store: Store) -> None:
+    times = (50, 10, 30, 30, 20, 40)
+    types = [f"transfer-ledger.{kind}.v1" for kind in ("hop", "access", "hop", "access", "hop", "access")]
+    append(
+        store,
+        *(
+            event(
+                n,
+                time=time,
+                type=types[n],
+                phase=Phase.TRANSIT if n < 4 else Phase.STORAGE,
+                subject="live-2" if n == 5 else "live-1",
+                party=PartyId("acme"),
+            )
+            for n, time in enumerate(times)
+        ),
+    )
+
+    def timeline(
+        phase: Phase | None = None, types: tuple[str, ...] = (), after: tuple[int, int] | None = None
+    ) -> list[int]:
+        start = None if after is None else (after[0], Position(after[1]))
+        return [e.position for e in store.timeline(ORIGIN, "live-1", phase, types, start, 99)]
+
+    assert timeline() == [1, 4, 2, 3, 0]
+    assert timeline(after=(30, 2)) == [3, 0]
+    assert timeline(phase=Phase.TRANSIT) == [1, 2, 3, 0]
+    assert timeline(types=("transfer-ledger.hop.v1",)) == [4, 2, 0]
+    assert timeline(types=(*types[:2], "no.such")) == [1, 4, 2, 3, 0]
+    assert store.timeline(ORIGIN, "no such", None, (), None, 99) == []
+    assert [e.position for e in store.timeline(ORIGIN, "live-2", None, (), None, 1)] == [5]
