@@ -58,6 +58,14 @@ FILES: dict[str, tuple[Collector, str]] = {
     "cloudtrail, lines": (CloudTrail(), "".join(f"{text}\n" for text in trail(range(5)))),
     "cloudtrail, an array": (CloudTrail(), '{"Records":[' + ",\n".join(trail(range(5))) + "]}"),
     "cloudtrail, half an array": (CloudTrail(), '{"Records":[' + ",".join(trail(range(3)))),
+    "cloudtrail, objects over several lines": (
+        CloudTrail(),
+        "".join(json.dumps(json.loads(text), indent=1) + "\n" for text in trail(range(4))),
+    ),
+    "cloudtrail, arrays one after the other": (
+        CloudTrail(),
+        "".join('{"Records":[' + ",".join(trail(range(n, n + 2))) + "]}\n" for n in (0, 2, 4)),
+    ),
     "cloudtrail, a bad element": (CloudTrail(), '{"Records":[' + ",5,".join(trail(range(3))) + "]}"),
     "actiontrail": (ActionTrail(), "[" + ",".join([ACTIONTRAIL.decode()] * 3) + "]"),
     "w3c": (CloudFront(), W3C_HEAD + w3c_line() * 3),
