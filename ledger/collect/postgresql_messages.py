@@ -103,7 +103,11 @@ def _audited(message: Message) -> Object | None:
         return _commanded(statement, message.command) | told
     if not re.fullmatch(r"[A-Z][A-Z ]{0,59}", command):
         raise MalformedInput("a line of pgaudit without its command", expected="such as SELECT")
-    return {"action": f"postgresql:{command}", "read_only": _READ_ONLY.get(kind), **told}
+    return {"action": _PRIVILEGES.get(command, command), "read_only": _READ_ONLY.get(kind), **told}
+
+
+_PRIVILEGES = {"TRUNCATE TABLE": "TRUNCATE", "REFRESH MATERIALIZED VIEW": "MAINTAIN"}
+"""Commands that have another name than the privilege that they need, by which grants call it."""
 
 
 def _unquoted(name: str) -> str:
@@ -142,11 +146,11 @@ def _stated(message: Message) -> Object | None:
     if found := _REPLICATION.fullmatch(message.text):
         # The one message of these that PostgreSQL logs with its statement, which is the same text.
         is_own = message.context is None and message.statement in (None, found[1])
-        return {"action": f"postgresql:{_replication_command(found[1])}"} if is_own else None
+        return {"action": _replication_command(found[1])} if is_own else None
     if _is_raised(message):
         return None
     if _FASTPATH.fullmatch(message.text):
-        return {"action": "postgresql:FASTPATH"}
+        return {"action": "FASTPATH"}
     if found := _STATEMENT.fullmatch(message.text):
         return _commanded(found[2], message.command, prepared=found[1] is not None)
     return None
@@ -164,7 +168,7 @@ def _commanded(statement: str, tag: str | None, *, prepared: bool = False) -> Ob
         commands = [running]
     writes, reads = _WRITING.intersection(commands), _READING.issuperset(commands)
     return {
-        "action": "postgresql:" + ("+".join(commands) or "unknown"),
+        "action": "+".join(commands) or "unknown",
         "read_only": False if writes else True if commands and reads else None,
     }
 
@@ -252,7 +256,7 @@ def _connected(message: Message) -> Object | None:
     plain = found["protocol"] is None and "encrypted=yes" not in (found["gss"] or "")
     return known(
         principal=message.user or found["user"],
-        action="postgresql:CONNECT" + (" REPLICATION" if found["replication"] else ""),
+        action="CONNECT" + (" REPLICATION" if found["replication"] else ""),
         resource=message.database or found["database"],
         tls_version="none" if plain else tls_version(found["protocol"]),
         cipher=found["cipher"],
@@ -304,7 +308,7 @@ def _login_failure(message: Message) -> Object | None:
         return None
     return known(
         principal=message.user or _named("user", message) or _named("role", message),
-        action="postgresql:CONNECT",
+        action="CONNECT",
         resource=message.database or _named("database", message),
         source_address=message.address or _named("host", message),
         tls_version="none" if message.text.endswith(", no encryption") else None,

@@ -33,7 +33,7 @@ class Work:
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def count(self, principal: str, action: str, outcome: str = "allowed") -> None:
-        self.counts[principal, f"postgresql:{action}", outcome] += 1
+        self.counts[principal, f"{action}", outcome] += 1
 
     def connect(self, user: str, database: str = "shop") -> psycopg.Connection[Any]:
         self.count(user, "CONNECT")
@@ -136,7 +136,7 @@ def told(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     return [event for outcome in outcomes if isinstance(outcome, Collected) for event in outcome.events]
 
 
-WAITING = ("postgres", "postgresql:CONNECT", "allowed")
+WAITING = ("postgres", "CONNECT", "allowed")
 """What waiting for the server looks like in its log, any number of times."""
 
 
@@ -182,8 +182,8 @@ def test_the_usual_prefix_tells_a_role_only_where_the_message_does(work: Work, t
     data = [event["data"] for event in told(run(PostgresqlLogs(), tmp_path))]
     assert len(data) == len(told(collected(work, "log")))
     counts = Counter((one["principal"], one["action"]) for one in data)
-    assert counts["unknown", "postgresql:DELETE"] == 2
-    assert counts["Ann Lee", "postgresql:CONNECT"] == counts["locked", "postgresql:CONNECT"] == 1
+    assert counts["unknown", "DELETE"] == 2
+    assert counts["Ann Lee", "CONNECT"] == counts["locked", "CONNECT"] == 1
     assert {one.get("reason") for one in data} == {None}
 
 
@@ -192,5 +192,5 @@ def test_no_content_of_tables_comes_along(work: Work, ending: str) -> None:
     events = told(collected(work, ending))
     assert SECRET in "".join(path.read_text() for path in work.logs.glob(f"*.{ending}"))
     assert SECRET not in str(events)
-    delete = next(event for event in events if event["data"]["action"] == "postgresql:DELETE")
-    assert_hidden(delete, "Ann Lee", "shop", "postgresql:DELETE", "[local]")
+    delete = next(event for event in events if event["data"]["action"] == "DELETE")
+    assert_hidden(delete, "Ann Lee", "shop", "DELETE", "[local]")

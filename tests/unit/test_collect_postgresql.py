@@ -80,7 +80,7 @@ def test_a_line_of_pgaudit_becomes_an_access_to_the_table_that_it_names(tmp_path
         "data": {
             "principal": "analyst",
             "principal_type": "role",
-            "action": "postgresql:SELECT",
+            "action": "SELECT",
             "resource": "shop/public.orders",
             "outcome": "allowed",
             "source_address": "198.51.100.7",
@@ -119,7 +119,7 @@ def test_columns_of_pgaudit(
     for kind in ("SESSION", "OBJECT"):
         found = one(tmp_path, message=f"AUDIT: {kind},1,1,{columns}")
         assert (found["resource"], found.get("read_only")) == (resource, read_only)
-        assert found["action"] == f"postgresql:{action or columns.split(',')[1]}"
+        assert found["action"] == f"{action or columns.split(',')[1]}"
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_statements_are_told_by_their_commands(
 ) -> None:
     """The session executes a SELECT, as the record's `ps` says: which counts where the text is the client's alone."""
     found = one(tmp_path, message=message)
-    assert (found["action"], found.get("read_only")) == (f"postgresql:{action}", read_only)
+    assert (found["action"], found.get("read_only")) == (f"{action}", read_only)
     assert (found["outcome"], found["completeness"], found["resource"]) == ("allowed", "unknown", "shop")
 
 
 def test_words_that_are_no_command_are_never_taken_over() -> None:
     assert list(commands_of("hunter2; select 1; geheim")) == ["unknown", "SELECT", "unknown"]
-    assert access_data(Message("LOG", "statement: hunter2"))["action"] == "postgresql:unknown"
+    assert access_data(Message("LOG", "statement: hunter2"))["action"] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_words_that_are_no_command_are_never_taken_over() -> None:
 def test_a_connection_tells_its_encryption(tmp_path: Path, message: str, expected: dict[str, str]) -> None:
     found = stderr(tmp_path, f"{TIME} [42] LOG:  connection authorized: {message}\n")
     assert (found["principal"], found["resource"]) == ("ann", "shop")
-    assert (found["action"], found["class_uid"]) == ("postgresql:CONNECT", 3002)
+    assert (found["action"], found["class_uid"]) == ("CONNECT", 3002)
     assert {
         name: found[name] for name in ("tls_version", "cipher", "user_agent") if name in found
     } == expected
@@ -190,7 +190,7 @@ def test_a_connection_tells_its_encryption(tmp_path: Path, message: str, expecte
 
 def test_a_connection_for_replication(tmp_path: Path) -> None:
     found = one(tmp_path, dbname=None, message="replication connection authorized: user=analyst")
-    assert found["action"] == "postgresql:CONNECT REPLICATION"
+    assert found["action"] == "CONNECT REPLICATION"
     assert "resource" not in found
 
 
@@ -215,7 +215,7 @@ def test_a_refusal_is_told_from_a_failure_by_its_code(
     found = one(
         tmp_path, error_severity=severity, state_code=state, message=message, statement=statement, context="c"
     )
-    assert (found["action"], found["outcome"]) == (f"postgresql:{action}", outcome)
+    assert (found["action"], found["outcome"]) == (f"{action}", outcome)
     assert found["reason"] == state
 
 
@@ -239,7 +239,7 @@ def test_without_a_code_a_refused_login_is_told_by_its_words(
 ) -> None:
     text = f"{TIME} [42] FATAL:  {message}\n{TIME} [42] DETAIL:  Connection matched pg_hba.conf line 2\n"
     found = stderr(tmp_path, text)
-    assert (found["action"], found["outcome"]) == ("postgresql:CONNECT", "refused")
+    assert (found["action"], found["outcome"]) == ("CONNECT", "refused")
     names = ("principal", "resource", "source_address", "tls_version", "reason")
     assert {name: found[name] for name in names if name in found} == expected
 
@@ -290,7 +290,7 @@ def test_what_a_user_raises_is_not_what_postgresql_says(
 def test_a_replication_command_comes_with_itself_as_its_statement(tmp_path: Path) -> None:
     message = "received replication command: BASE_BACKUP ( LABEL 'x' )"
     found = one(tmp_path, message=message, statement="BASE_BACKUP ( LABEL 'x' )")
-    assert found["action"] == "postgresql:BASE_BACKUP"
+    assert found["action"] == "BASE_BACKUP"
 
 
 # --- jsonlog and csvlog -------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_a_csv_record_over_many_lines_is_one(tmp_path: Path, columns: int) -> No
     second = csv_line(AUDIT, columns=columns)
     outcomes = run_on(PostgresqlLogs(), tmp_path, first + second, "postgresql.csv")
     one, two = events(outcomes)
-    assert (one["data"]["action"], two["data"]["resource"]) == ("postgresql:SELECT", "shop/public.orders")
+    assert (one["data"]["action"], two["data"]["resource"]) == ("SELECT", "shop/public.orders")
     assert one["data"]["source_address"] == "2001:db8::7"
     assert one["data"]["raw_sha256"] == Digest.of(first.rstrip("\n").encode()).hex()
     assert [outcome.where.rsplit(":", 1)[1] for outcome in outcomes] == ["1", "5"]
@@ -388,7 +388,7 @@ def test_lines_that_go_on_belong_to_their_record(tmp_path: Path) -> None:
     outcomes = run_on(PostgresqlLogs(), tmp_path, text, "postgresql-2026-07-01_120000.log")
     assert [outcome.where.rsplit(":", 1)[1] for outcome in outcomes] == ["1", "2", "9"]
     refused, allowed = events(outcomes[1:])
-    assert (refused["data"]["action"], refused["data"]["outcome"]) == ("postgresql:DELETE", "refused")
+    assert (refused["data"]["action"], refused["data"]["outcome"]) == ("DELETE", "refused")
     whole = "\n".join(text.split("\n")[1:8])
     assert refused["data"]["raw_sha256"] == Digest.of(whole.encode()).hex()
     assert allowed["id"] == "postgresql.log:2026-07-01T12:00:03.123Z:9"
