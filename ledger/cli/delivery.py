@@ -2,7 +2,8 @@
 
 A chunk is dealt with in this order, so that it may be cut off anywhere and be repeated: its events are pushed (what is
 pushed again is taken once), its other records are put aside (what is there already is not written again), its marks are
-saved.
+saved. A record whose id stands in the log with other content is put aside too: a log may have many such, when its ids
+are not what they should be, and one of them must not keep the others out.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from threading import Event
 from types import FrameType
 
 from ledger import canonical
+from ledger.canonical import Object
 from ledger.cli.feed import CHUNK_BYTES, CHUNK_EVENTS, Target
 from ledger.cli.shared import err, plain
 from ledger.client import PushSummary
 from ledger.collect import Collected, Outcome, SetAside, Tally
 from ledger.collect.aside import AsideFile
 from ledger.collect.marks import Mark, Marks
-from ledger.errors import Unavailable
+from ledger.errors import InputError, Unavailable
 
 HOLD_SECONDS = 2.0
 """How long an event that was read may wait for others to go with it."""
@@ -47,7 +49,7 @@ class Delivery:
             marks.save((), aside.size)
 
     def _start_chunk(self) -> None:
-        self._lines: list[bytes] = []
+        self._collected: list[tuple[Collected, bytes]] = []
         self._set_aside: list[SetAside] = []
         self._moved: dict[int, Mark] = {}
         self._size = 0
@@ -60,13 +62,13 @@ class Delivery:
 
     def take(self, outcome: Outcome | None, mark: Mark | None = None) -> None:
         """One more record, and the mark that holds once it is dealt with."""
-        if not (self._lines or self._set_aside):
+        if not (self._collected or self._set_aside):
             self._due = time.monotonic() + HOLD_SECONDS
         match outcome:
             case Collected(_, events):
-                encoded = [canonical.encode(event) + b"\n" for event in events]
-                self._lines += encoded
-                self._size += sum(map(len, encoded))
+                lines = b"".join(canonical.encode(event) + b"\n" for event in events)
+                self._collected.append((outcome, lines))
+                self._size += len(lines)
             case SetAside():
                 self._set_aside.append(outcome)
                 self._size += len(outcome.raw)
@@ -75,7 +77,7 @@ class Delivery:
         if mark is not None:
             self._moved[mark.id] = mark
         if (
-            max(len(self._lines), len(self._set_aside), len(self._moved)) >= CHUNK_EVENTS
+            max(len(self._collected), len(self._set_aside), len(self._moved)) >= CHUNK_EVENTS
             or self._size >= CHUNK_BYTES
             or time.monotonic() >= self._due
         ):
@@ -83,15 +85,46 @@ class Delivery:
 
     def flush(self) -> None:
         """Deal with the chunk. Raises what pushing raises; the chunk's marks are not saved then."""
-        if self._lines:
-            pushed = self._push(b"".join(self._lines))
-            self.summary = PushSummary(
-                self.summary.accepted + pushed.accepted, self.summary.duplicates + pushed.duplicates, ()
-            )
+        while self._collected:
+            try:
+                pushed = self._push(b"".join(lines for _, lines in self._collected))
+            except InputError as error:
+                if not self._part(error):
+                    raise
+            else:
+                self.summary = PushSummary(
+                    self.summary.accepted + pushed.accepted, self.summary.duplicates + pushed.duplicates, ()
+                )
+                break
         self._aside.put(self._set_aside)
         if self._marks is not None and self._moved:
             self._marks.save(self._moved.values(), self._aside.size)
         self._start_chunk()
+
+    def _part(self, error: InputError) -> bool:
+        """Set the records aside that the ledger named as conflicts (I3); False if there are none such."""
+        standing = {
+            (str(c["source"]), str(c["id"])): c["position"] for c in error.details.get("conflicts", ())
+        }
+        seen: dict[tuple[str, str], Object] = {}
+        staying: list[tuple[Collected, bytes]] = []
+        for collected, lines in self._collected:
+            reason = None
+            for event in collected.events:
+                key = str(event["source"]), str(event["id"])
+                if key in standing and standing[key] is not None:
+                    reason = f"another record of this id stands at position {standing[key]}"
+                elif key in standing and seen.setdefault(key, event) != event:
+                    reason = "another record of this id stands before it"
+            if reason is None:
+                staying.append((collected, lines))
+            else:
+                aside = SetAside(collected.where, reason, collected.raw)
+                self.tally.take_back(collected, aside)
+                self._set_aside.append(aside)
+        parted = len(staying) < len(self._collected)
+        self._collected = staying
+        return parted
 
     def _push(self, lines: bytes) -> PushSummary:
         while True:

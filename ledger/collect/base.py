@@ -58,6 +58,8 @@ class Collected:
 
     where: str
     events: tuple[Object, ...]
+    raw: bytes = b""
+    """The record's bytes, for whoever sets it aside after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,13 @@ class Tally:
             case SetAside():
                 self.set_aside += 1
                 self.reasons[outcome.reason] += 1
+
+    def take_back(self, collected: Collected, aside: SetAside) -> None:
+        """Count a record as set aside that was counted as collected."""
+        self.read -= 1
+        self.collected -= 1
+        self.events -= len(collected.events)
+        self.count(aside)
 
 
 def collect(collector: Collector, paths: Iterable[Path], name: str | None = None) -> Iterator[Outcome]:
@@ -218,7 +227,7 @@ def judge(collector: Collector, where: str, record: RawRecord, ids: Ids) -> Outc
             check_event(parse_event(event))
     except InputError as error:
         return SetAside(where, _reason(error), record.raw)
-    return Collected(where, tuple(events))
+    return Collected(where, tuple(events), record.raw)
 
 
 def _reason(error: InputError) -> str:
