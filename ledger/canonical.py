@@ -73,18 +73,12 @@ def parse_object(data: bytes) -> Object:
 def encode(value: Value) -> bytes:
     """The canonical bytes of `value` (RFC 8785).
 
-    orjson writes the same bytes for a plain value whose names are all ASCII: then sorting by code point is sorting by
-    UTF-16 unit, and its string escapes are those of RFC 8785 §3.2.2.2 (a test holds it against the reference for every
-    code point).
-
     Raises:
         MalformedInput: for a value that I-JSON cannot hold.
     """
     try:
-        if _is_plain(value, 0):
-            data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-            if data.isascii() or _has_ascii_names(value):
-                return data
+        if _is_plain(value, 0) and (data := _write(value)) is not None:
+            return data
         _check(value, 0)
         return rfc8785.dumps(value)
     except (
@@ -100,7 +94,7 @@ def parse_canonical(data: bytes) -> Object:
     """The object that `data` spells, accepted only if `encode` writes the same bytes again."""
     value, plain = _read(data)
     # A name that stood twice would stand once in what is written.
-    if plain and isinstance(value, dict) and encode(value) == data:
+    if plain and isinstance(value, dict) and _write(value) == data:
         return value
     value = parse_object(data)
     if encode(value) != data:
@@ -154,6 +148,16 @@ def _names_differ(value: Value, data: bytes) -> bool:
     if b"\\u003a" in data or b"\\u003A" in data:
         return False
     return written.count(b":") == data.count(b":")
+
+
+def _write(value: Value) -> bytes | None:
+    """The canonical bytes of a plain value, if all its names are ASCII.
+
+    Then sorting by code point is sorting by UTF-16 unit, and orjson's string escapes are those of RFC 8785 §3.2.2.2 (a
+    test holds it against the reference for every code point).
+    """
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return data if data.isascii() or _has_ascii_names(value) else None
 
 
 def _has_ascii_names(value: Value) -> bool:

@@ -51,7 +51,7 @@ def string(value: Object, name: str) -> str:
 
 def strings(value: Object, name: str) -> list[str]:
     texts = value.get(name)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not {*map(type, texts)} <= {str}:
         raise MalformedInput(f"a line without {name!r}", expected="a list of strings")
     return cast(list[str], texts)
 
