@@ -37,7 +37,7 @@ def parse(data: bytes) -> Value:
     Raises:
         MalformedInput: naming the first thing that is not I-JSON.
     """
-    value, plain = _read(data)
+    value, plain = _read(data, floats=True)
     if plain and (b"{" not in data or _names_differ(value, data)):
         return value
     try:
@@ -92,7 +92,7 @@ def encode(value: Value) -> bytes:
 
 def parse_canonical(data: bytes) -> Object:
     """The object that `data` spells, accepted only if `encode` writes the same bytes again."""
-    value, plain = _read(data)
+    value, plain = _read(data, floats=False)
     # A name that stood twice would stand once in what is written.
     if plain and isinstance(value, dict) and _write(value) == data:
         return value
@@ -108,32 +108,36 @@ def parse_canonical(data: bytes) -> Object:
 # --- Plain values ------------------------------------------------------------------------------------------------
 
 
-def _is_plain(value: Value, depth: int) -> bool:
-    """Whether there is no float in a value, no integer out of range and nothing nested too deep."""
+def _is_plain(value: Value, depth: int, *, floats: bool = False) -> bool:
+    """Whether there is no float in a value, no integer out of range and nothing nested too deep.
+
+    With `floats`, those are plain that are not beyond the integers: larger ones may have been spelled as integers.
+    """
     kind = type(value)
     if kind is dict or kind is list:
         if depth == MAX_DEPTH:
             return False
         for member in value.values() if kind is dict else value:  # type: ignore[union-attr]
-            if type(member) is not str and not _is_plain(member, depth + 1):
+            if type(member) is not str and not _is_plain(member, depth + 1, floats=floats):
                 return False
         return True
-    if kind is int:
+    if kind is int or (floats and kind is float):
         return -MAX_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]
     return kind is str or kind is bool or value is None
 
 
-def _read(data: bytes) -> tuple[Value, bool]:
+def _read(data: bytes, *, floats: bool) -> tuple[Value, bool]:
     """What orjson reads, and whether it is plain.
 
-    orjson keeps to RFC 8259, refuses what is not UTF-8 and lone surrogates, and has its own limit of depth. Of what
-    I-JSON refuses it lets pass only what is not plain, and names that stand twice, of which it takes the last.
+    orjson keeps to RFC 8259, refuses what is not UTF-8 and lone surrogates, reads floats to the nearest double, and has
+    its own limit of depth. Of what I-JSON refuses it lets pass only what is not plain, and names that stand twice, of
+    which it takes the last.
     """
     try:
         value: Value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None, False
-    return value, _is_plain(value, 0)
+    return value, _is_plain(value, 0, floats=floats)
 
 
 def _names_differ(value: Value, data: bytes) -> bool:
