@@ -123,7 +123,8 @@ class Pipeline:
             if work.conflicts:
                 transaction.keep_conflicts(work.attempts)
             elif work.fresh:
-                transaction.append(work.fresh, self._receipt(origin, work))
+                work.receipt = self._receipt(origin, work)
+                transaction.append(work.fresh, work.receipt)
         if work.conflicts:
             raise work.conflict_error()
         return self._result(origin, work)
@@ -187,13 +188,8 @@ class Pipeline:
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
     def _result(self, origin: Origin, work: _Push) -> PushResult:
-        receipts: dict[Position, StoredReceipt] = {}
-        for position in sorted(committed.position for _, _, committed in work.placed):
-            newest = next(reversed(receipts.values()), None)
-            if newest is None or position >= newest.first + newest.count:
-                found = self.store.receipt(origin, position)
-                receipts[found.first] = found
-        firsts = list(receipts)
+        receipts = self._receipts(origin, work)
+        firsts = [receipt.first for receipt in receipts]
         pushed = tuple(
             Pushed(
                 event,
@@ -204,7 +200,15 @@ class Pipeline:
             )
             for event, status, committed in work.placed
         )
-        return PushResult(pushed, tuple(receipt.note for receipt in receipts.values()))
+        return PushResult(pushed, tuple(receipt.note for receipt in receipts))
+
+    def _receipts(self, origin: Origin, work: _Push) -> list[StoredReceipt]:
+        """The receipts that cover a push's events, in order: those of duplicates, and the push's own."""
+        receipts: list[StoredReceipt] = []
+        for position in sorted(work.standing):
+            if not receipts or position >= receipts[-1].first + receipts[-1].count:
+                receipts.append(self.store.receipt(origin, position))
+        return receipts if work.receipt is None else [*receipts, work.receipt]
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
@@ -294,6 +298,8 @@ class _Push:
         self.fresh: list[Committed] = []
         self.conflicts: list[ConflictAttempt] = []
         self.placed: list[tuple[Event, PushStatus, Committed]] = []
+        self.standing: set[Position] = set()
+        self.receipt: StoredReceipt | None = None
 
     def sort(self, statements: Sequence[Statement]) -> None:
         keys = [statement.event.key for statement in statements]
@@ -306,6 +312,8 @@ class _Push:
                 self.placed.append((event, PushStatus.ACCEPTED, committed))
             elif standing.party == self.party and is_same_event(event, standing):
                 self.placed.append((event, PushStatus.DUPLICATE, standing))
+                if self._stands(standing):
+                    self.standing.add(standing.position)
             else:
                 committed = self._committed(statement, key)
                 self.conflicts.append(
@@ -334,8 +342,9 @@ class _Push:
         """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
         return [conflict for conflict in self.conflicts if self._stands(conflict)]
 
-    def _stands(self, conflict: ConflictAttempt) -> bool:
-        return conflict.position < self.transaction.head.size
+    def _stands(self, event: Committed | ConflictAttempt) -> bool:
+        """Whether it is, or is about, an event that was there before this push."""
+        return event.position < self.transaction.head.size
 
     def conflict_error(self) -> LedgerError:
         first = self.conflicts[0]
