@@ -48,10 +48,10 @@ from ledger.evidence.manifest import (
     FileDigest,
     Manifest,
 )
+from ledger.evidence.processes import spread
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey, open_note
 from ledger.ports import Chain
-from ledger.processes import spread
 from ledger.proof import parse_anchor
 from ledger.types import BatchNo, Digest, from_base64, log_id
 

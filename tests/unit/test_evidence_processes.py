@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.errors import LedgerError, PackageRefuted, VerificationError
-from ledger.processes import spread
+from ledger.evidence.processes import spread
 
 
 def double(number: int) -> int:
