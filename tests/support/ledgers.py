@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import secrets
 import socket
 import sqlite3
@@ -37,7 +38,6 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.anchor import ContractRef
 from ledger.bootstrap import Wired
 from ledger.checkpoint import open_checkpoint
-from ledger.disclosure import SALT_BYTES
 from ledger.note import VerifierKey
 from ledger.pipeline import Pipeline, PushResult
 from ledger.policy import Policy
@@ -160,7 +160,7 @@ class Bed:
 
 
 def pipeline_of(**parts: Any) -> Pipeline:
-    return Pipeline(salt=lambda: secrets.token_bytes(SALT_BYTES), **parts)
+    return Pipeline(random_bytes=os.urandom, **parts)
 
 
 def anchor_all(pipeline: Pipeline, origin: Origin, rounds: int = 50) -> None:
