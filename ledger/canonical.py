@@ -37,7 +37,7 @@ def parse(data: bytes) -> Value:
     Raises:
         MalformedInput: naming the first thing that is not I-JSON.
     """
-    value, plain = _read(data)
+    value, plain = _read(data, floats=True)
     if plain and (b"{" not in data or _names_differ(value, data)):
         return value
     try:
@@ -73,18 +73,12 @@ def parse_object(data: bytes) -> Object:
 def encode(value: Value) -> bytes:
     """The canonical bytes of `value` (RFC 8785).
 
-    orjson writes the same bytes for a plain value whose names are all ASCII: then sorting by code point is sorting by
-    UTF-16 unit, and its string escapes are those of RFC 8785 §3.2.2.2 (a test holds it against the reference for every
-    code point).
-
     Raises:
         MalformedInput: for a value that I-JSON cannot hold.
     """
     try:
-        if _is_plain(value, 0):
-            data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-            if data.isascii() or _has_ascii_names(value):
-                return data
+        if _is_plain(value, 0) and (data := _write(value)) is not None:
+            return data
         _check(value, 0)
         return rfc8785.dumps(value)
     except (
@@ -98,9 +92,9 @@ def encode(value: Value) -> bytes:
 
 def parse_canonical(data: bytes) -> Object:
     """The object that `data` spells, accepted only if `encode` writes the same bytes again."""
-    value, plain = _read(data)
+    value, plain = _read(data, floats=False)
     # A name that stood twice would stand once in what is written.
-    if plain and isinstance(value, dict) and encode(value) == data:
+    if plain and isinstance(value, dict) and _write(value) == data:
         return value
     value = parse_object(data)
     if encode(value) != data:
@@ -114,32 +108,36 @@ def parse_canonical(data: bytes) -> Object:
 # --- Plain values ------------------------------------------------------------------------------------------------
 
 
-def _is_plain(value: Value, depth: int) -> bool:
-    """Whether there is no float in a value, no integer out of range and nothing nested too deep."""
+def _is_plain(value: Value, depth: int, *, floats: bool = False) -> bool:
+    """Whether there is no float in a value, no integer out of range and nothing nested too deep.
+
+    With `floats`, those are plain that are not beyond the integers: larger ones may have been spelled as integers.
+    """
     kind = type(value)
     if kind is dict or kind is list:
         if depth == MAX_DEPTH:
             return False
         for member in value.values() if kind is dict else value:  # type: ignore[union-attr]
-            if type(member) is not str and not _is_plain(member, depth + 1):
+            if type(member) is not str and not _is_plain(member, depth + 1, floats=floats):
                 return False
         return True
-    if kind is int:
+    if kind is int or (floats and kind is float):
         return -MAX_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]
     return kind is str or kind is bool or value is None
 
 
-def _read(data: bytes) -> tuple[Value, bool]:
+def _read(data: bytes, *, floats: bool) -> tuple[Value, bool]:
     """What orjson reads, and whether it is plain.
 
-    orjson keeps to RFC 8259, refuses what is not UTF-8 and lone surrogates, and has its own limit of depth. Of what
-    I-JSON refuses it lets pass only what is not plain, and names that stand twice, of which it takes the last.
+    orjson keeps to RFC 8259, refuses what is not UTF-8 and lone surrogates, reads floats to the nearest double, and has
+    its own limit of depth. Of what I-JSON refuses it lets pass only what is not plain, and names that stand twice, of
+    which it takes the last.
     """
     try:
         value: Value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None, False
-    return value, _is_plain(value, 0)
+    return value, _is_plain(value, 0, floats=floats)
 
 
 def _names_differ(value: Value, data: bytes) -> bool:
@@ -154,6 +152,16 @@ def _names_differ(value: Value, data: bytes) -> bool:
     if b"\\u003a" in data or b"\\u003A" in data:
         return False
     return written.count(b":") == data.count(b":")
+
+
+def _write(value: Value) -> bytes | None:
+    """The canonical bytes of a plain value, if all its names are ASCII.
+
+    Then sorting by code point is sorting by UTF-16 unit, and orjson's string escapes are those of RFC 8785 §3.2.2.2 (a
+    test holds it against the reference for every code point).
+    """
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return data if data.isascii() or _has_ascii_names(value) else None
 
 
 def _has_ascii_names(value: Value) -> bool:

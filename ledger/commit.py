@@ -127,6 +127,8 @@ class PushWork:
         self.received = received
         self.fresh: list[Committed] = []
         self.placed: list[tuple[Event, PushStatus, Committed]] = []
+        self.standing: set[Position] = set()
+        """Where its duplicates stand that were there before it."""
         self.error: LedgerError | None = None
         self.receipt: StoredReceipt | None = None
         self.signature: PushSignature | None = None
@@ -145,6 +147,8 @@ class PushWork:
                 self.placed.append((event, PushStatus.ACCEPTED, committed))
             elif standing.party == self.party and is_same_event(event, standing):
                 self.placed.append((event, PushStatus.DUPLICATE, standing))
+                if self._stands(standing):
+                    self.standing.add(standing.position)
             else:
                 committed = self._committed(statement, key)
                 self._conflicts.append(
@@ -175,8 +179,9 @@ class PushWork:
         """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
         return [conflict for conflict in self._conflicts if self._stands(conflict)]
 
-    def _stands(self, conflict: ConflictAttempt) -> bool:
-        return conflict.position < self._size
+    def _stands(self, event: Committed | ConflictAttempt) -> bool:
+        """Whether it is, or is about, an event that was there before this push."""
+        return event.position < self._size
 
     def _conflict(self) -> LedgerError:
         first = self._conflicts[0]

@@ -201,15 +201,8 @@ class Pipeline:
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
     def _result(self, origin: Origin, work: PushWork) -> PushResult:
-        receipts: dict[Position, StoredReceipt] = {}
-        for position in sorted(committed.position for _, _, committed in work.placed):
-            newest = next(reversed(receipts.values()), None)
-            if newest is None or position >= newest.first + newest.count:
-                own = work.receipt
-                covered = own is not None and own.first <= position < own.first + own.count
-                found = own if own is not None and covered else self.store.receipt(origin, position)
-                receipts[found.first] = found
-        firsts = list(receipts)
+        receipts = self._receipts(origin, work)
+        firsts = [receipt.first for receipt in receipts]
         pushed = tuple(
             Pushed(
                 event,
@@ -220,7 +213,15 @@ class Pipeline:
             )
             for event, status, committed in work.placed
         )
-        return PushResult(pushed, tuple(receipt.note for receipt in receipts.values()))
+        return PushResult(pushed, tuple(receipt.note for receipt in receipts))
+
+    def _receipts(self, origin: Origin, work: PushWork) -> list[StoredReceipt]:
+        """The receipts that cover a push's events, in order: those of duplicates, and the push's own."""
+        receipts: list[StoredReceipt] = []
+        for position in sorted(work.standing):
+            if not receipts or position >= receipts[-1].first + receipts[-1].count:
+                receipts.append(self.store.receipt(origin, position))
+        return receipts if work.receipt is None else [*receipts, work.receipt]
 
     # --- batch -------------------------------------------------------------------------------------------------------
 

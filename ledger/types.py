@@ -51,7 +51,7 @@ class Digest(bytes):
     @classmethod
     def of(cls, data: bytes) -> Self:
         """SHA-256 of `data` (FIPS 180-4)."""
-        return super().__new__(cls, hashlib.sha256(data).digest())
+        return bytes.__new__(cls, hashlib.sha256(data).digest())
 
     @classmethod
     def from_base64(cls, text: str) -> Self:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,6 +25,8 @@ from ledger.errors import NotFound
 
 MAX_RECORD = 4 * 1024 * 1024
 """Size over which a record is not held in memory, in bytes. An event may have 256 KiB."""
+
+UNFINISHED = "the file ends within this line; import it again when the line has its end"
 
 _CHUNK = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952 §2.3.1
@@ -63,14 +67,34 @@ def find_files(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(
-                f for f in path.rglob("*") if unrotated(f.name).lower().endswith(suffixes) and f.is_file()
-            )
+            found += files_in(path, suffixes)
         elif path.exists():
             found.append(path)
         else:
             raise NotFound("no such file or folder", got=str(path))
     return list(dict.fromkeys(found))
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files in a folder with the suffixes, at any depth, sorted; then the folders that cannot be listed.
+
+    Whoever opens those learns why, so that they do not go unnoticed.
+    """
+    unlisted: list[Path] = []
+    found = [
+        Path(at, name)
+        for at, _, names in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename)))
+        for name in names
+        if unrotated(name).lower().endswith(suffixes)
+    ]
+    return [*sorted(path for path in found if _may_be_file(path)), *sorted(unlisted)]
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 _DATE = r"[0-9]{4}-?[0-9]{2}(?:-?[0-9]{2})?[0-9T_-]*"
@@ -86,13 +110,24 @@ def unrotated(name: str) -> str:
     return _ROTATION.sub("", re.sub(r"(?i)\.gz$", "", name))
 
 
-def open_file(path: Path) -> BinaryIO:
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
     """Open for reading, through gzip if the file's first bytes say so, whatever its name says."""
     with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    if packed:
-        return cast(BinaryIO, io.BufferedReader(gzip.open(path), _CHUNK))
-    return path.open("rb")
+        yield unpacked(file)
+
+
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """What an open file holds: itself, or what its gzip stream does. That is closed with it."""
+    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK)) if is_packed(file) else file
+
+
+def is_packed(file: BinaryIO) -> bool:
+    """Whether an open file is compressed. It then stands at its start."""
+    file.seek(0)
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return magic == _GZIP_MAGIC
 
 
 def split_lines(file: BinaryIO) -> Iterator[RawRecord]:
@@ -116,9 +151,7 @@ def split_text(file: BinaryIO) -> Iterator[RawRecord]:
         if len(line) > MAX_RECORD:
             yield too_long(number, line)
         elif raw.strip() and not line.endswith(b"\n") and not is_object:
-            yield RawRecord(
-                number, raw, "the file ends within this line; import it again when the line has its end"
-            )
+            yield RawRecord(number, raw, UNFINISHED)
         elif raw.strip():
             yield RawRecord(number, raw)
 

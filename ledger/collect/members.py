@@ -11,7 +11,7 @@ from ledger.catalogue.base import COUNTRIES
 from ledger.errors import MalformedInput
 from ledger.types import Digest, format_time
 
-API_ACTIVITY, AUTHENTICATION, HTTP_ACTIVITY = 6003, 3002, 4002
+API_ACTIVITY, DATASTORE_ACTIVITY, AUTHENTICATION, HTTP_ACTIVITY = 6003, 6005, 3002, 4002
 """OCSF 1.x event classes."""
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.entry import Entry
 from ledger.errors import (
     InputError,
     IntegrityError,
@@ -25,6 +24,7 @@ from ledger.errors import (
     PackageRefuted,
     VerificationError,
 )
+from ledger.evidence.entries import Said
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey
 from ledger.ports import Store
@@ -76,30 +76,30 @@ class PushCheck:
         self.unheld: Position | None = None
         """The first event of the period that is of a trusted key's party, and not held against one."""
 
-    def add(self, position: Position, data: bytes, entry: Entry) -> None:
+    def add(self, position: Position, said: Said, received: int) -> None:
         """Take the next entry. Raises VerificationError of the step `pushes`."""
         if self._next is not None and self._next[0] == position:
-            self._begin(*self._next, party=entry.party)
+            self._begin(*self._next, party=said.party)
             self._next = self._read()
         push = self._open
-        if push is not None:
-            push.add(statement_of(data, entry.origin, entry.party, entry.received), entry.party)
+        if push is not None and said.statement is not None:
+            push.add(said.statement, said.party)
             if push.complete:
                 push.check()
                 self._open = None
-        self._count(position, entry, push)
+        self._count(position, said.party, received, push)
 
     def finish(self) -> None:
         """Nothing may be left over: no line, no push that lacks entries."""
         if self._open is not None or self._next is not None:
             raise PackageRefuted("a signed push whose entries are not there", step="pushes")
 
-    def _count(self, position: Position, entry: Entry, push: _OpenPush | None) -> None:
-        if entry.received not in self._period:
+    def _count(self, position: Position, party: PartyId, received: int, push: _OpenPush | None) -> None:
+        if received not in self._period:
             return
         if push is not None:
             self.signed[push.held] += 1
-        if entry.party in self._trusted and not (push and push.held) and self.unheld is None:
+        if party in self._trusted and not (push and push.held) and self.unheld is None:
             self.unheld = position
 
     def _begin(
@@ -137,12 +137,12 @@ class _OpenPush:
     def complete(self) -> bool:
         return len(self._mine) + len(self._others) >= self._head.count
 
-    def add(self, statement: bytes, party: PartyId) -> None:
+    def add(self, statement: Digest, party: PartyId) -> None:
         if party != self._party:
             raise PackageRefuted(
                 "an entry of another party in a signed push", step="pushes", expected=self._party, got=party
             )
-        self._mine.append(leaf_hash(statement))
+        self._mine.append(statement)
 
     def check(self) -> None:
         try:

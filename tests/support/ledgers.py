@@ -276,14 +276,14 @@ def origin(bed: Bed) -> Origin:
 
 
 @contextmanager
-def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
-    """The API over `bed`, served by a real server at the URL that this yields."""
+def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[str]:
+    """The API over `bed`, served by a real server at the URL that this yields; on any port, unless one is told."""
     intake = Intake(bed.pipeline)
     config = uvicorn.Config(
         create_app(Services(bed.pipeline, worker, intake)), log_config=None, access_log=False, lifespan="off"
     )
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from pyarrow import parquet
 from support.chains import DevelopmentChain
 from support.commands import ORIGIN, Folder, Ran, initialised, ndjson
-from support.ledgers import PARTY, access
+from support.ledgers import PARTY, Bed, HandClock, access, serving
 from support.shared_data import shared_file
 
 from ledger.bootstrap import open_ledger
 from ledger.entry import event_time
 from ledger.note import VerifierKey
+from ledger.records import Scope
 from ledger.scenario import scenario
 from ledger.settings import Settings
 from ledger.types import parse_origin
@@ -48,11 +50,14 @@ def folder(anvil: DevelopmentChain, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def remote(folder: Folder) -> Iterator[tuple[str, ...]]:
     """Options that ask the API over the same folder."""
-    import httpx  # noqa: F401
-    from support.ledgers import Bed, HandClock, serving
+    with made_remote(folder) as options:
+        yield options
 
+
+@contextmanager
+def made_remote(folder: Folder) -> Iterator[tuple[str, ...]]:
     with open_ledger(Settings.load(data=folder.path)) as ledger:
-        key = ledger.create_api_key(PARTY, parse_origin(ORIGIN), frozenset({"read", "disclose"}))  # type: ignore[arg-type]
+        key = ledger.create_api_key(PARTY, parse_origin(ORIGIN), frozenset(Scope))
         bed = Bed(ledger, HandClock(), folder.node, b"")
         with serving(bed) as url:
             yield ("--url", url, "--api-key", key)
@@ -271,3 +276,41 @@ def test_a_log_that_takes_opaque_types_is_made_so(anvil: DevelopmentChain, tmp_p
     verified = made.run("verify", proof, "--key", tmp_path / "open.vkey")
     assert verified.code == 0
     assert "opaque" in verified.out
+
+
+# --- Records whose ids are not their own ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["folder", "api"])
+def test_a_record_whose_id_has_other_content_is_set_aside_and_the_others_are_taken(
+    anvil: DevelopmentChain, tmp_path: Path, way: str
+) -> None:
+    made = initialised(tmp_path / "data", anvil)
+    record = {
+        "eventID": "6b54e0ad-c23c-4850-b896-7533a3558526",
+        "eventTime": "2026-07-01T12:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "GetObject",
+        "awsRegion": "ap-northeast-1",
+        "recipientAccountId": "111122223333",
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/example"},
+        "requestParameters": {"bucketName": "replays"},
+    }
+    first = [record, {**record, "eventID": "other"}, {**record, "eventName": "PutObject"}]
+    second = [{**record, "eventName": "DeleteObject"}, record, {**record, "eventID": "third"}]
+    with made_remote(made) if way == "api" else nullcontext(()) as options:
+        counted = []
+        for number, records in enumerate((first, second)):
+            file = tmp_path / f"{number}.json"
+            file.write_text(json.dumps({"Records": records}))
+            ran = made.run("import", "cloudtrail", "--log", ORIGIN, "--json", file, *options)
+            assert ran.code == 0, ran.err
+            counted.append(ran.json)
+    assert [(c["read"], c["accepted"], c["duplicates"], c["set_aside"]) for c in counted] == [
+        (3, 2, 0, 1),
+        (3, 1, 0, 2),
+    ]
+    aside = [json.loads(line) for line in (tmp_path / "set-aside.ndjson").read_text().splitlines()]
+    assert [item["where"].rpartition("/")[2] for item in aside] == ["0.json:3", "1.json:1", "1.json:2"]
+    assert "another record of this id" in aside[0]["reason"]
+    assert json.loads(aside[0]["raw"])["eventName"] == "PutObject"

@@ -18,7 +18,6 @@ Row digest
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from ledger import canonical
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
@@ -39,12 +38,12 @@ def unpack_disclosures(packed: bytes) -> tuple[str, ...]:
 
 def joined(texts: Sequence[str]) -> bytes:
     """The disclosures in one value, before it is squeezed."""
-    with suppress(MalformedInput):
+    try:
         lines = b"\n".join([b"", *map(from_base64url, texts)])
-        if (
-            lines.count(b"\n") == lines.count(b"\n[") == len(texts)
-        ):  # each is a line that begins as an array does
-            return lines[1:]
+    except MalformedInput:
+        lines = b""
+    if lines.count(b"\n") == lines.count(b"\n[") == len(texts):  # each is a line, and begins as an array does
+        return lines[1:]
     return b"\n".join(map(_pack, texts))
 
 
