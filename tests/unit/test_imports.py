@@ -42,6 +42,8 @@ LAYERS = [
         "ledger.anchoring",
         "ledger.proving",
         "ledger.auditing",
+        "ledger.commit",
+        "ledger.intake",
         "ledger.documents",
         "ledger.export",
         "ledger.evidence",
