@@ -9,6 +9,8 @@
 """
 
 from ledger.client.clients import AsyncClient, Client, PushSummary
+from ledger.client.delivery import Delivered
+from ledger.client.outbox import Outbox, OutboxStatus, SetAside
 from ledger.client.pushes import GivenReceipt, PushAnswer, PushedEvent, Shown
 from ledger.client.retries import Retries
 from ledger.signer import KeySigner
@@ -16,11 +18,15 @@ from ledger.signer import KeySigner
 __all__ = [
     "AsyncClient",
     "Client",
+    "Delivered",
     "GivenReceipt",
     "KeySigner",
+    "Outbox",
+    "OutboxStatus",
     "PushAnswer",
     "PushSummary",
     "PushedEvent",
     "Retries",
+    "SetAside",
     "Shown",
 ]

@@ -12,6 +12,8 @@ import httpx
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.client.api import Api, ListedEntry
+from ledger.client.delivery import Delivered, deliver
+from ledger.client.outbox import Outbox
 from ledger.client.pushes import PushAnswer, Ready, events_ready, lines_ready, salted, signed_ready
 from ledger.client.retries import Retries
 from ledger.client.steps import Steps, run, run_async
@@ -122,6 +124,10 @@ class Client:
         """Push NDJSON, one event a line."""
         return PushSummary.of(self.run(self.api.push(self._setup.ready_lines(lines))))
 
+    def flush(self, outbox: Outbox) -> Delivered:
+        """Push what waits in an outbox, in its order (`ledger.client.delivery`); what is not answered stays there."""
+        return self.run(deliver(outbox, self.api, self.signer))
+
     def proof(self, position: Position, show: str | None) -> bytes:
         """The proof document of an event. See `Api.proof`."""
         return self.run(self.api.proof(position, show))
@@ -174,6 +180,10 @@ class AsyncClient:
     async def push(self, events: Iterable[Object]) -> PushAnswer:
         """As `Client.push`."""
         return await self.run(self.api.push(self._setup.ready(events)))
+
+    async def flush(self, outbox: Outbox) -> Delivered:
+        """As `Client.flush`."""
+        return await self.run(deliver(outbox, self.api, self.signer))
 
     async def proof(self, position: Position, show: str | None) -> bytes:
         """As `Client.proof`."""

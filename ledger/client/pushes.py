@@ -173,6 +173,7 @@ def read_answer(content: bytes, ready: Ready, origin: Origin, key: VerifierKey |
         answer = canonical.parse_object(content)
         events = tuple(_event(value) for value in _list(answer.get("events")))
         notes = [_text(note) for note in _list(answer.get("receipts"))]
+        opened = [None if key is None else open_receipt(note, key) for note in notes]
     except MalformedInput:
         raise InputError("what answers is no ledger", advice="Is the URL right?") from None
     names = tuple((event.source, event.id) for event in events)
@@ -180,12 +181,9 @@ def read_answer(content: bytes, ready: Ready, origin: Origin, key: VerifierKey |
         raise _refuted("an answer for other events than were pushed", len(ready.names), len(names))
     if {event.receipt for event in events} != set(range(len(notes))):
         raise _refuted("an answer whose events and receipts do not belong together")
-    if key is None:
-        return PushAnswer(events, tuple(GivenReceipt(note, None, Shown.NOTHING) for note in notes))
     sent = _Sent(ready, origin)
-    opened = [open_receipt(note, key) for note in notes]
     receipts = tuple(
-        GivenReceipt(note, receipt, sent.check(receipt, _under(events, number)))
+        GivenReceipt(note, receipt, sent.check(receipt, _under(events, number)) if receipt else Shown.NOTHING)
         for number, (note, receipt) in enumerate(zip(notes, opened, strict=True))
     )
     return PushAnswer(events, receipts)

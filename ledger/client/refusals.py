@@ -11,7 +11,7 @@ from typing import Any
 
 from ledger import errors
 from ledger.client.steps import Reply
-from ledger.errors import AccessError, InputError, LedgerError, Unavailable, VerificationError
+from ledger.errors import AccessError, InputError, LedgerError, TooLarge, Unavailable, VerificationError
 
 _TYPE = "urn:transfer-ledger:problem:"
 _KNOWN = ("type", "title", "status", "detail", "expected", "got", "advice")
@@ -56,6 +56,8 @@ def _kind(status: int, name: str) -> type[LedgerError]:
     general: type[LedgerError] = InputError
     if status in (401, 403):
         general = AccessError
+    elif status == 413:  # of a proxy before the ledger, too
+        general = TooLarge
     elif status >= 500 or status == 429:
         general = Unavailable
     named = _NAMED.get(name, general)
