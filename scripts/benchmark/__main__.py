@@ -1,0 +1,68 @@
+"""Arguments; where the figures go. `scripts/bench` describes the options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from benchmark import report, run
+from benchmark.processes import BenchFailed
+from benchmark.show import Show, quiet
+from benchmark.sizes import FULL, QUICK, SMOKE
+
+README = Path(__file__).parents[2] / "README.md"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    options = arguments()
+    show = Show()
+    try:
+        if options.readme:
+            report.write_readme(README, json.loads(options.readme.read_text(encoding="utf-8")))
+            return 0
+        quiet()
+        figures = run.measure(show, options.sizes, options.only or list(run.PARTS), options.folder)
+    except (BenchFailed, OSError) as error:
+        show.say(str(error), "bold red")
+        return 1
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    report.show(Console(width=None if sys.stdout.isatty() else 120, highlight=False), figures)
+    for part, why in figures["failures"].items():
+        show.say(f"NOT MEASURED: {part}: {why}", "bold red")
+    return 1 if figures["failures"] else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="`scripts/bench --help` says more.")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", dest="sizes", action="store_const", const=QUICK, default=FULL)
+    sizes.add_argument("--smoke", dest="sizes", action="store_const", const=SMOKE)
+    parser.add_argument("--only", action="append", choices=list(run.PARTS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--readme", type=Path)
+    return parser.parse_args()
+
+
+def end_in_order(number: int, frame: FrameType | None) -> None:
+    """What was started is ended first; whoever is impatient must not interrupt that."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    for ending in ENDINGS:
+        signal.signal(ending, end_in_order)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,146 @@
+"""Programs that are started for a while, and are always ended with the run.
+
+Each has a session of its own, so that Ctrl-C reaches the benchmark alone, which then ends them in order; and with it
+everything that they have started themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from benchmark.meters import Meter, family_peak
+from ledger.settings import PREFIX
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+class BenchFailed(Exception):
+    """Something could not be measured; the text says what and why."""
+
+
+@contextmanager
+def started(
+    argv: Sequence[str], log: Path, *, piped: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs while the block does.
+
+    `piped`: its standard input and output are ours. `environment` is added to ours, less what is set there for another
+    ledger of the person's own.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with log.open("a") as out:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else out,
+            stderr=out,
+            text=True,
+            start_new_session=True,
+            env={**inherited, **(environment or {})},
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """SIGTERM, patience, then SIGKILL for it and for whatever it has left behind."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+@contextmanager
+def serving(
+    argv: Sequence[str], log: Path, url: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A program that answers at `url` when the block begins."""
+    with started(argv, log, environment=environment) as process:
+        until = time.monotonic() + START_SECONDS
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > until:
+                raise failed(f"{argv[0]} does not answer at {url}", log)
+            time.sleep(0.02)
+        yield process
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a program wrote to standard output, and what it took."""
+
+    said: str
+    meter: Meter
+
+
+def ran_through(argv: Sequence[str], log: Path) -> Ran:
+    """Run a program to its end. It may say as much as a pipe holds. Raises BenchFailed unless it exits with 0."""
+    began, meter = time.perf_counter(), Meter()
+    with started(argv, log, piped=True) as process:
+        while True:
+            meter.peak_bytes = max(meter.peak_bytes, family_peak(process.pid))
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.02)
+        meter.seconds, meter.cpu_seconds = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.stdout is not None
+        said = process.stdout.read()
+    if process.returncode != 0:
+        raise failed(f"{' '.join(argv[:3])} ended with exit code {process.returncode}", log)
+    return Ran(said, meter)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def failed(what: str, log: Path) -> BenchFailed:
+    """The error, with the end of the program's own log."""
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    return BenchFailed(f"{what}; the end of {log.name}:\n{tail}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def line_of(pipe: IO[str] | None) -> str:
+    """The next line that a program writes; empty once it has ended."""
+    assert pipe is not None
+    return pipe.readline()
+
+
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Write a line to a program's standard input."""
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
