@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from pyarrow import parquet
 from support.chains import DevelopmentChain
 from support.commands import ORIGIN, Folder, Ran, initialised, ndjson
-from support.ledgers import PARTY, access
+from support.ledgers import PARTY, Bed, HandClock, access, serving
 from support.shared_data import shared_file
 
 from ledger.bootstrap import open_ledger
 from ledger.entry import event_time
 from ledger.note import VerifierKey
+from ledger.records import Scope
 from ledger.scenario import scenario
 from ledger.settings import Settings
 from ledger.types import parse_origin
@@ -45,17 +47,19 @@ def folder(anvil: DevelopmentChain, tmp_path_factory: pytest.TempPathFactory) ->
     return made
 
 
+@contextmanager
+def asking(folder: Folder) -> Iterator[tuple[str, ...]]:
+    """Options that ask the API over the same folder."""
+    with open_ledger(Settings.load(data=folder.path)) as ledger:
+        key = ledger.create_api_key(PARTY, parse_origin(ORIGIN), frozenset({Scope.READ, Scope.DISCLOSE}))
+        with serving(Bed(ledger, HandClock(), folder.node, b"")) as url:
+            yield ("--url", url, "--api-key", key)
+
+
 @pytest.fixture(scope="module")
 def remote(folder: Folder) -> Iterator[tuple[str, ...]]:
-    """Options that ask the API over the same folder."""
-    import httpx  # noqa: F401
-    from support.ledgers import Bed, HandClock, serving
-
-    with open_ledger(Settings.load(data=folder.path)) as ledger:
-        key = ledger.create_api_key(PARTY, parse_origin(ORIGIN), frozenset({"read", "disclose"}))  # type: ignore[arg-type]
-        bed = Bed(ledger, HandClock(), folder.node, b"")
-        with serving(bed) as url:
-            yield ("--url", url, "--api-key", key)
+    with asking(folder) as options:
+        yield options
 
 
 def ask(folder: Folder, *words: str) -> Ran:
@@ -106,6 +110,25 @@ def test_the_folder_and_the_api_answer_the_same(
     assert ask(folder, *words, *remote).out == table.out
     assert table.out.strip()
     assert not table.out.startswith(("{", "["))
+
+
+@pytest.mark.parametrize("name", ["x/../b", "b/timeline"])
+def test_a_transfer_is_shown_by_whatever_name_it_has(
+    anvil: DevelopmentChain, tmp_path: Path, name: str
+) -> None:
+    made = initialised(tmp_path / "data", anvil)
+    assert (
+        made.run(
+            "push", "--log", ORIGIN, stdin=ndjson([access(n, subject=it) for n, it in enumerate(("b", name))])
+        ).code
+        == 0
+    )
+    assert made.run("worker", "--once").code == 0
+    with asking(made) as options:
+        for words in (("show", name), ("completeness", name)):
+            local, remote = (ask(made, "transfer", *words, "--json", *there).json for there in ((), options))
+            assert local == remote
+            assert remote["transfer"] == name
 
 
 def test_a_table_says_that_there_is_more(folder: Folder) -> None:
