@@ -6,7 +6,7 @@ Adapters raise the errors named here and no others: a database or node that does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +25,7 @@ from ledger.records import (
     EventFilter,
     Log,
     LogHead,
+    Paper,
     Party,
     PartyKey,
     Projected,
@@ -206,6 +207,10 @@ class Store(Protocol):
         """Events that match, in order of position, those after `after` only, at most `limit`."""
         ...
 
+    def events_at(self, origin: Origin, positions: Sequence[Position]) -> list[Committed]:
+        """The events at these positions, in order; positions at which there is none are left out."""
+        ...
+
     def scan(self, origin: Origin, start: Position, stop: Position) -> Iterator[Committed]:
         """All events from `start` to `stop − 1` in order, streamed in bounded memory."""
         ...
@@ -311,8 +316,12 @@ class Store(Protocol):
         """What is said of these transfers, or of all (`LOG_WIDE`); by key."""
         ...
 
-    def papers(self, origin: Origin, subject: str, limit: int) -> list[Committed]:
-        """The newest papers of a transfer, at most `limit`, in order of position."""
+    def papers(self, origin: Origin, subject: str, kinds: Iterable[str], each: int) -> list[Position]:
+        """Where the newest papers of a transfer are, at most `each` of each of these kinds, in order of position."""
+        ...
+
+    def scan_papers(self, origin: Origin) -> Iterator[Paper]:
+        """All papers of a log, streamed, by transfer, kind and position."""
         ...
 
     def timeline(

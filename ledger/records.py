@@ -329,9 +329,10 @@ class TransferFact:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """That the event at `position`, one of the few that are read as a whole, is about a transfer."""
+    """That the event at `position`, of a kind of which a transfer has few, is about a transfer."""
 
     subject: str
+    kind: str
     position: Position
 
 

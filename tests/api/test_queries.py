@@ -216,6 +216,16 @@ def test_a_transfer_with_slashes_in_its_name_can_be_asked_for(caller: Caller, be
     assert matrix["transfer"] == "feed/1/timeline"
 
 
+@pytest.mark.parametrize("name", ["x/../b", "x/./b", "b/timeline", "b/completeness", "b/", "b//b", "a~b:c=+"])
+def test_no_name_of_a_transfer_leads_to_another(caller: Caller, bed: Bed, name: str) -> None:
+    """Clients and proxies take dots out of paths; so every question can be asked by parameter."""
+    bed.pipeline.push(caller.origin, PARTY, [access(n, subject=it) for n, it in enumerate(("b", name))])
+    bed.pipeline.project(caller.origin)
+    for path in ("/v1/transfers", "/v1/completeness"):
+        assert [item["transfer"] for item in pages(caller, path, transfer=name)] == [name]
+    assert [row["position"] for row in pages(caller, "/v1/timeline", transfer=name)] == [1]
+
+
 # --- Permissions ------------------------------------------------------------------------------------------------------
 
 

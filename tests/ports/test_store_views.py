@@ -106,13 +106,13 @@ def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> Non
     empty = store.projections_digest(ORIGIN)
     digests = set()
     for _ in range(2):
-        facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", Position(1))]
+        facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", "route", Position(1))]
         project(store, 0, 2, accesses=[access(0)], snapshots=[snapshot(1, False)], facts=facts, papers=papers)
         digests.add(store.projections_digest(ORIGIN))
         store.drop_projections(ORIGIN)
         assert store.projected(ORIGIN) == 0
         assert store.accesses(ORIGIN, EVERY, None, 9) == store.snapshots(ORIGIN, EVERY, None, 9) == []
-        assert store.transfers(ORIGIN, None, 9) == store.papers(ORIGIN, "live-1", 9) == []
+        assert store.transfers(ORIGIN, None, 9) == store.papers(ORIGIN, "live-1", ["route"], 9) == []
         assert store.projections_digest(ORIGIN) == empty
         assert list(store.self_check()) == []
     assert len(digests) == 1
@@ -281,12 +281,23 @@ def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
     assert [fact.name for fact in store.facts(ORIGIN, [LOG_WIDE])] == ["event", "party"]
 
 
-def test_papers_are_the_newest_events_in_order(store: Store) -> None:
-    events = append_some(store, 5)
-    papers = [Paper("live-1", Position(n)) for n in (0, 2, 4)] + [Paper("live-2", Position(2))]
-    project(store, 0, 5, papers=papers)
-    assert store.papers(ORIGIN, "live-1", 2) == [events[2], events[4]]
-    assert store.papers(ORIGIN, "live-2", 9) == [events[2]]
+def test_papers_are_the_newest_of_each_kind_in_order(store: Store) -> None:
+    events = append_some(store, 6)
+    papers = [
+        Paper(subject, kind, Position(position))
+        for subject, kind, position in (
+            *(("live-1", "route", n) for n in (0, 2, 4)),
+            *(("live-1", "sign-off", n) for n in (1, 2, 5)),
+            ("live-2", "route", 2),
+        )
+    ]
+    project(store, 0, 6, papers=papers)
+    assert store.papers(ORIGIN, "live-1", ["sign-off", "route"], 2) == [2, 2, 4, 5]
+    assert store.papers(ORIGIN, "live-1", ["route"], 99) == [0, 2, 4]
+    assert store.papers(ORIGIN, "live-2", ["route", "declaration"], 9) == [2]
+    assert list(store.scan_papers(ORIGIN)) == papers
+    assert store.events_at(ORIGIN, [Position(4), Position(2), Position(9)]) == [events[2], events[4]]
+    assert store.events_at(ORIGIN, []) == []
 
 
 def test_a_timeline_is_in_the_order_of_time(store: Store) -> None:

@@ -421,6 +421,7 @@ class PaperRow(Row, table=True):
     __table_args__ = (of_event(), NARROW)
     log: int = Field(primary_key=True)
     subject: str = text(primary_key=True)
+    kind: str = text(primary_key=True)
     position: int = big(primary_key=True)
 
 

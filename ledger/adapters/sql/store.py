@@ -120,6 +120,14 @@ class SqlStore(Views):
         with self._database.reading() as connection:
             return reading.events(connection, log, where, limit)
 
+    def events_at(self, origin: Origin, positions: Sequence[Position]) -> list[Committed]:
+        log, found = self._number_of(origin), list[Committed]()
+        with self._database.reading() as connection:
+            for some in reading.portions(sorted(set(positions))):
+                where = [reading.event.position.in_(some)]
+                found += reading.events(connection, log, where, limit=len(some))
+        return found
+
     def scan(self, origin: Origin, start: Position, stop: Position) -> Iterator[Committed]:
         log, position = self._number_of(origin), reading.event.position
         while start < stop:

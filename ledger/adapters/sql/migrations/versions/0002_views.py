@@ -153,7 +153,14 @@ def _transfers() -> None:
         _of_log(),
         **NARROW,
     )
-    op.create_table("papers", _log(), _word("subject"), _big("position", key=True), _of_event(), **NARROW)
+    op.create_table(
+        "papers",
+        _log(),
+        *map(_word, ("subject", "kind")),
+        _big("position", key=True),
+        _of_event(),
+        **NARROW,
+    )
 
 
 def _expectations() -> None:
