@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Annotated, cast
 
@@ -47,26 +47,34 @@ class PushBody:
     signature: str | None = None
 
 
-async def read_limited(request: Request, limit: int = MAX_BYTES, seconds: float = MAX_SECONDS) -> bytes:
-    """The body, refused as soon as it is longer than `limit` bytes, or takes longer than `seconds`."""
+async def read_limited(
+    request: Request,
+    limit: int = MAX_BYTES,
+    take: Callable[[int], None] = lambda size: None,
+) -> bytes:
+    """The body, refused as soon as it is longer than `limit` bytes, or takes longer than `MAX_SECONDS`.
+
+    `take` is told of each part's size, and may refuse it.
+    """
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(MAX_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
                     raise _too_large(limit)
+                take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise TooSlow("the body did not come in time", expected=f"all of it in {seconds:.0f} s") from None
+        raise TooSlow("the body did not come in time", expected=f"all of it in {MAX_SECONDS:.0f} s") from None
     return b"".join(chunks)
 
 
-async def push_body(request: Request, ledger: Ledger) -> PushBody:
-    """What is pushed, in order, by its media type."""
+async def push_body(request: Request, ledger: Ledger) -> AsyncIterator[PushBody]:
+    """What is pushed, in order, by its media type. Its bytes take room until the push is answered (`Room`)."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in (*ONE, *BATCH, *LINES, *EITHER, *SIGNED):
         raise UnsupportedMedia(
@@ -75,11 +83,15 @@ async def push_body(request: Request, ledger: Ledger) -> PushBody:
             got=media[:80] or "none",
         )
     unpack = unpacking(request.headers.get("content-encoding", "identity").strip().lower())
-    body = await read_limited(request)
     most = ledger.pipeline.policy.max_push
-    if len(body) <= SMALL and unpack is plain:
-        return parse_body(io.BytesIO(body), media, most)
-    return await run_in_threadpool(lambda: parse_body(unpack(body), media, most))
+    with ledger.room.taken() as take:
+        body = await read_limited(request, take=take)
+        if len(body) <= SMALL and unpack is plain:
+            yield parse_body(io.BytesIO(body), media, most)
+            return
+        if unpack is not plain:
+            take(MAX_BYTES)
+        yield await run_in_threadpool(lambda: parse_body(unpack(body), media, most))
 
 
 # --- Unpacking

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from ledger.errors import NotFound
+from ledger.errors import NotFound, Overloaded
 from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
@@ -40,6 +42,34 @@ class RecentKeys:
         self._read[key.id] = time.monotonic(), key
 
 
+class Room:
+    """Bytes of pushes that are being read or wait for their answer: so many at once, and no more.
+
+    Called on the event loop alone.
+    """
+
+    def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
+        self.limit = limit
+        self.used = 0
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[[int], None]]:
+        """Yields what takes so many bytes more, or raises Overloaded. All are given back at the end."""
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self.used and self.used + size > self.limit:
+                raise Overloaded("too much is being pushed at once", got=f"{self.used} bytes in flight")
+            self.used += size
+            mine += size
+
+        try:
+            yield take
+        finally:
+            self.used -= mine
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own."""
@@ -48,6 +78,7 @@ class Services:
     worker: Worker | None
     intake: Intake
     keys: RecentKeys = field(default_factory=RecentKeys)
+    room: Room = field(default_factory=Room)
 
     @property
     def store(self) -> Store:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import socket
 import zlib
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -13,8 +16,11 @@ import zstandard
 from conftest import Caller, assert_problem
 from support.ledgers import Bed, access, accesses
 
-from api.body import MAX_BYTES
+from api import body as body_module
+from api.body import MAX_BYTES, read_limited
+from api.services import Room
 from ledger.entry import parse_entry
+from ledger.errors import Overloaded
 from ledger.receipt import open_receipt
 
 ONE = "application/cloudevents+json"
@@ -308,3 +314,46 @@ def test_what_was_pushed_stands_as_it_was_sent(caller: Caller) -> None:
     )
     assert caller.push(value).status_code == 201
     assert caller.get("/events/0").json()["event"] == value
+
+
+async def _body_of(chunks: list[bytes], room: Room) -> int:
+    """Reads a body that comes in these chunks, and answers how many bytes are taken while it is there."""
+
+    class Request:
+        headers: ClassVar[dict[str, str]] = {}
+
+        async def stream(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+    with room.taken() as take:
+        await read_limited(Request(), take=take)  # type: ignore[arg-type]
+        return room.used
+
+
+def test_pushes_in_flight_take_bounded_room_and_give_it_back() -> None:
+    room = Room(limit=100)
+    assert asyncio.run(_body_of([b"x" * 30] * 3, room)) == 90
+    assert room.used == 0
+    with room.taken() as take:
+        take(60)
+        with pytest.raises(Overloaded, match="90 bytes in flight"):
+            asyncio.run(_body_of([b"x" * 30] * 2, room))
+        assert room.used == 60
+    # One that is larger than all the room is taken while nothing else is there.
+    assert asyncio.run(_body_of([b"x" * 300], room)) == 300
+
+
+def test_a_body_that_does_not_come_in_time_is_a_408(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "MAX_SECONDS", 0.2)
+    head = (
+        f"POST /v1/logs/{caller.origin}/events HTTP/1.1\r\nHost: x\r\nContent-Type: {EITHER}\r\n"
+        f"Authorization: Bearer {caller.key}\r\nContent-Length: 100\r\n\r\n{{"
+    )
+    url = caller.client.base_url
+    with socket.create_connection((url.host, url.port or 80)) as slow:
+        slow.sendall(head.encode())
+        slow.settimeout(20)
+        answer = slow.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
