@@ -46,6 +46,7 @@ LAYERS = [
         "ledger.export",
         "ledger.evidence",
         "ledger.pipeline",
+        "ledger.promises",
         "ledger.doctor",
     },
     {"ledger.workers", "ledger.settings"},
