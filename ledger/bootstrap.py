@@ -213,6 +213,11 @@ def open_chain(rpc: str, address: str, chain_id: int | None = None, timeout: flo
         chain.close()
 
 
+def now() -> int:
+    """This machine's time, Unix milliseconds."""
+    return SystemClock().now()
+
+
 def id_secret(settings: Settings) -> bytes:
     """The secret under which ids name resources, which the data folder keeps; made once.
 

@@ -5,6 +5,7 @@
     imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
     queries.py   access, snapshot, transfer, reconcile
     audit.py     prove, verify, evidence
+    receipts.py  verify, of receipts
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
 70 a defect of this program, or its output cannot be written · 130 interrupted · 141 the reader of the output has gone.

@@ -11,6 +11,7 @@ import typer
 
 from ledger import canonical, catalogue
 from ledger.bootstrap import open_store_only
+from ledger.cli.receipts import Shown, judge_receipts
 from ledger.cli.shared import (
     ApiKeyOption,
     ChainIdOption,
@@ -29,6 +30,7 @@ from ledger.cli.shared import (
     plain,
     print_json,
     progress_bar,
+    read_file,
     read_key,
     require_api_key,
     trusted_chain,
@@ -49,7 +51,10 @@ from ledger.evidence import (
 from ledger.proof import parse_proof, proof_document
 from ledger.proving import Verified, prove, verify, verify_offline
 from ledger.push import SignedBy
+from ledger.receipt import HEADLINE
 from ledger.types import Position, format_time, parse_origin
+
+RECEIPTS = f"{HEADLINE}\n".encode()
 
 evidence_app = typer.Typer(no_args_is_help=True, help="Build and verify evidence packages.")
 app.add_typer(evidence_app, name="evidence")
@@ -91,8 +96,8 @@ def prove_event(
 
 
 @app.command("verify")
-def verify_proof(
-    file: Annotated[Path, typer.Argument(help="A proof document.")],
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="A proof document, or a file of receipts.")],
     key: KeyOption = None,
     rpc: RpcOption = None,
     contract: ContractOption = None,
@@ -101,21 +106,46 @@ def verify_proof(
     log: Annotated[
         str | None, typer.Option("--log", help="The log asked about, where no key is given.")
     ] = None,
+    package: Annotated[
+        list[Path] | None,
+        typer.Option(help="For receipts: an evidence package that shows the log's batches; may be repeated."),
+    ] = None,
+    url: UrlOption = None,
+    api_key: ApiKeyOption = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="For receipts: judge as of this time, RFC 3339 or a date; now by default."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Verify a proof: offline with the log's key, on the chain with a node and contract of your choice, or both.
+    """Verify a proof, or judge receipts: offline with the log's key, on the chain with a node of your choice, or both.
 
-    With a key of the event's party, also that the party has signed it.
+    A **proof**: with a key of the event's party, also that the party has signed it. Exit 0 verified, 1 refuted (the
+    failing step is named), 2 unusable input, 3 the node does not answer.
 
-    Exit 0 verified, 1 refuted (the failing step is named), 2 unusable input, 3 the node does not answer.
+    **Receipts**, as `push --receipts` keeps them: by packages, or by what the ledger at --url shows (API key with the
+    scope read), each is kept, pending or broken. Exit 0 all are kept or pending, 1 one is broken or refuted, 2 unusable
+    input, 3 undecided, or no answer.
 
     Example: `transfer-ledger verify proof.json --key ledger.vkey --rpc http://127.0.0.1:8545 --contract 0x…`
+
+    Example: `transfer-ledger verify receipts.txt --key ledger.vkey --package 2026.zip`
     """
     verifier = read_key(key) if key else None
     trusted = trusted_chain(rpc, contract, chain_id)
+    data = _read(file)
+    if data.startswith(RECEIPTS):
+        if verifier is None:
+            raise MalformedInput("nothing to trust", expected="--key: receipts are signed by it")
+        shown = Shown(package or (), url, api_key)
+        moment_ = None if at is None else moment(at)
+        with _judging(as_json=json):
+            judge_receipts(_text(data), verifier, shown, trusted, moment_, as_json=json)
+        return
+    if package or at:
+        raise MalformedInput("--package and --at are for receipts", got="a file of something else")
     origin = trusted_origin(verifier, log, chain=trusted is not None)
     party_keys = [read_key(text) for text in party_key or ()]
-    data = _read(file)
     with _judging(as_json=json):
         proof = parse_proof(data)
         # What needs no node comes first: a node that does not answer must not hide what is refuted without it.
@@ -285,7 +315,7 @@ def evidence_verify(
     if require_signed and not party_keys:
         raise MalformedInput("nothing to hold signatures against", expected="--party-key")
     on_chain: ChainReport | None = None
-    with _opened(file) as package, progress_bar("events") as update, _judging(as_json=json):
+    with read_file(file) as package, progress_bar("events") as update, _judging(as_json=json):
         report = check_package(package, verifier, update, party_keys=party_keys)
         if require_signed:
             check_all_signed(report)
@@ -366,18 +396,16 @@ def moment(text: str) -> int:
     return event_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-01") else text)
 
 
-def _read(file: Path) -> bytes:
-    with _opened(file) as opened:
-        return opened.read()
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
+def _text(data: bytes) -> str:
     try:
-        with file.open("rb") as opened:
-            yield opened
-    except OSError as error:
-        raise MalformedInput(f"{file} cannot be read", got=error.strerror or str(error)) from None
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedInput("not a file of receipts", expected="UTF-8") from None
+
+
+def _read(file: Path) -> bytes:
+    with read_file(file) as opened:
+        return opened.read()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import structlog
 import typer
@@ -147,6 +147,16 @@ ContractOption = Annotated[
 ChainIdOption = Annotated[
     int | None, typer.Option("--chain-id", help="Chain that the node must be on; any by default.")
 ]
+
+
+@contextmanager
+def read_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is read. Raises MalformedInput if it cannot be."""
+    try:
+        with path.open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise MalformedInput(f"{path} cannot be read", got=error.strerror or str(error)) from None
 
 
 def require_api_key(api_key: str | None) -> str:

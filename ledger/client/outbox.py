@@ -208,7 +208,7 @@ class Outbox:
             return Batch(tuple(waiting[:fits]), self.signed)
 
     def acknowledge(self, batch: Batch, answer: PushAnswer, unshown: Mapping[int, str]) -> None:
-        """Keep the receipts and let the batch's events go. Those at the indexes `unshown` are set aside, with why."""
+        """Keep the receipts and let the batch's events go, but for those `unshown`: they are set aside, with why."""
         with self._writing() as database:
             database.executemany(
                 "INSERT INTO receipts (note, shown) VALUES (?, ?)"

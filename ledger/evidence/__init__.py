@@ -5,7 +5,7 @@
 """
 
 from ledger.evidence.build import build_package
-from ledger.evidence.check import PackageReport, check_all_signed, check_package
+from ledger.evidence.check import PackageReport, Progress, check_all_signed, check_package
 from ledger.evidence.manifest import Manifest
 from ledger.evidence.on_chain import CLOCK_TOLERANCE, ChainReport, check_package_on_chain
 
@@ -14,6 +14,7 @@ __all__ = [
     "ChainReport",
     "Manifest",
     "PackageReport",
+    "Progress",
     "build_package",
     "check_all_signed",
     "check_package",

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Script:
 
     url: str
     asked: list[bytes] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -43,36 +44,48 @@ def scripted(*answers: Answer) -> Iterator[Script]:
     """Gives these answers, one after the other, and then hangs up on everybody."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         script = Script(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        thread = threading.Thread(target=_serve, args=(listener, iter(answers), script.asked))
+        thread = threading.Thread(target=_serve, args=(listener, iter(answers), script))
         thread.start()
         try:
             yield script
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
+        if script.errors:
+            raise script.errors[0]
 
 
-def _serve(listener: socket.socket, answers: Iterator[Answer], asked: list[bytes]) -> None:
+def _serve(listener: socket.socket, answers: Iterator[Answer], script: Script) -> None:
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        with connection:
+        with connection, suppress(ConnectionError):
             request = _read(connection)
-            asked.append(request)
+            script.asked.append(request)
             given = next(answers, b"")
-            connection.sendall(given if isinstance(given, bytes) else given(request))
+            try:
+                connection.sendall(given if isinstance(given, bytes) else given(request))
+            except Exception as error:  # noqa: BLE001  # a mistake of the test's: told at the end, not waited for
+                script.errors.append(error)
 
 
 def _read(connection: socket.socket) -> bytes:
     request = b""
     while b"\r\n\r\n" not in request:
-        request += connection.recv(65536)
+        request += _some(connection)
     head, _, body = request.partition(b"\r\n\r\n")
     length = next(
         (int(x.split(b":")[1]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length")), 0
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _some(connection)
     return head + b"\r\n\r\n" + body
+
+
+def _some(connection: socket.socket) -> bytes:
+    received = connection.recv(65536)
+    if not received:
+        raise ConnectionError
+    return received

@@ -48,6 +48,7 @@ LAYERS = [
         "ledger.export",
         "ledger.evidence",
         "ledger.pipeline",
+        "ledger.promises",
         "ledger.doctor",
     },
     {"ledger.workers", "ledger.settings"},
