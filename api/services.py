@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from ledger.errors import NotFound
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
 from ledger.records import Log
+from ledger.telemetry import Meter, Tracer
 from ledger.types import Origin
 from ledger.workers import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own."""
+    """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own.
+
+    `stopping` is set as soon as this process has been told to end.
+    """
 
     pipeline: Pipeline
     worker: Worker | None
+    stopping: Event = field(default_factory=Event)
 
     @property
     def store(self) -> Store:
@@ -34,10 +41,23 @@ class Services:
     def clock(self) -> Clock:
         return self.pipeline.clock
 
+    @property
+    def meter(self) -> Meter:
+        return self.pipeline.meter
+
+    @property
+    def tracer(self) -> Tracer:
+        return self.pipeline.tracer
+
+
+def of_app(scope: Scope) -> Services:
+    """The services of the application that a request went to."""
+    return cast(Services, scope["app"].state.services)
+
 
 def services(request: Request) -> Services:
     """The services of this application."""
-    return cast(Services, request.app.state.services)
+    return of_app(request.scope)
 
 
 Ledger = Annotated[Services, Depends(services)]

@@ -32,7 +32,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -60,6 +61,11 @@ class LedgerError(Exception):
         self.got = got
         self.advice = advice or self.advice_default
         self.details: dict[str, Any] = dict(details or {})
+
+    @property
+    def kind(self) -> str:
+        """The name of the error's class in lower case, such as `invalid-event`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
 
     def __str__(self) -> str:
         text = self.message
@@ -99,9 +105,17 @@ class AlreadyExists(InputError):
 
 
 class Conflict(InputError):
-    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands."""
+    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands.
+
+    `events` are all that conflict, each with `source`, `id` and the `position` of the event that stands, or None where
+    a push conflicts with itself; `details["conflicts"]` are the first of them.
+    """
 
     advice_default = "An event is never changed: push the correction under a new id."
+
+    def __init__(self, message: str, *, events: Sequence[Mapping[str, Any]] = (), **keywords: Any) -> None:
+        super().__init__(message, details={"conflicts": list(events[:100])}, **keywords)
+        self.events = tuple(events)
 
 
 class Pending(InputError):

@@ -40,9 +40,14 @@ from ledger.records import (
     Log,
     StoredReceipt,
 )
+from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer, observed_push
 from ledger.types import Digest, Origin, PartyId, Position, log_id
 
 log = structlog.get_logger(__name__)
+
+
+def never() -> bool:
+    return False
 
 
 class PushStatus(StrEnum):
@@ -77,6 +82,7 @@ class Pipeline:
     Args:
         salt: answers 16 fresh random bytes at each call.
         anchorer: None in a process that only pushes and reads.
+        meter, tracer: what is told of the work (`ledger.telemetry`).
     """
 
     def __init__(
@@ -89,19 +95,26 @@ class Pipeline:
         clock: Clock,
         salt: Callable[[], bytes],
         policy: Policy,
+        meter: Meter = NO_METER,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.store = store
         self.chain = chain
         self.keyring = keyring
         self.clock = clock
         self.policy = policy
+        self.meter = meter
+        self.tracer = tracer
         self._salt = salt
         self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
-        self._anchoring = AnchorMachine(store, chain, anchorer, keyring, clock, self.guard, policy)
+        self._anchoring = AnchorMachine(
+            store, chain, anchorer, keyring, clock, self.guard, policy, meter, tracer
+        )
 
     # --- push → accept → commit → receipt ---------------------------------------------------------------------------
 
+    @observed_push
     def push(self, origin: Origin, party: PartyId, values: Sequence[Value]) -> PushResult:
         """Take events of one party, all or none, durably, and give the receipt.
 
@@ -117,7 +130,7 @@ class Pipeline:
         now = self.clock.now()
         self.guard.require_held(origin)
         statements = self.accept(values, opaque=self._log(origin).opaque)
-        with self.store.writing(origin) as transaction:
+        with self.meter.committing(origin), self.store.writing(origin) as transaction:
             work = _Push(origin, party, self._received(now, transaction), transaction)
             work.sort(statements)
             if work.conflicts:
@@ -216,11 +229,14 @@ class Pipeline:
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
-    def seal(self, origin: Origin, *, force: bool = False) -> list[BatchHeader]:
-        """Close the batches that are due, by count or age; with `force`, all that waits."""
+    def seal(
+        self, origin: Origin, *, force: bool = False, stop: Callable[[], bool] = never
+    ) -> list[BatchHeader]:
+        """Close the batches that are due, by count or age; with `force`, all that waits. `stop` ends it between two."""
         sealed = []
-        while header := self._seal_one(origin, force=force):
+        while not stop() and (header := self._seal_one(origin, force=force)):
             sealed.append(header)
+            self.meter.sealed(origin, header.leaf_count)
             log.info(
                 "sealed", log=origin, batch=header.batch_no, first=header.first_leaf, leaves=header.leaf_count
             )
@@ -236,7 +252,7 @@ class Pipeline:
             oldest = self.store.event(origin, head.sealed).received
             if now - oldest < self.policy.seal_age:
                 return None
-        with self.store.writing(origin) as transaction:
+        with self.tracer.span("seal", {"log": origin}), self.store.writing(origin) as transaction:
             head = transaction.head
             stop = Position(min(head.size, head.sealed + self.policy.batch_leaves))
             if stop == head.sealed:
@@ -265,16 +281,21 @@ class Pipeline:
         *,
         step: int = 8192,
         progress: Callable[[float, float | None], None] | None = None,
+        stop: Callable[[], bool] = never,
     ) -> int:
-        """Take new events into the projections; answers how many. `progress` is told how many of how many."""
+        """Take new events into the projections; answers how many. `progress` is told how many of how many.
+
+        `stop` ends it between two steps.
+        """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
-        while start < size:
-            stop = Position(min(size, start + step))
-            self.store.project(origin, start, stop, project_events(self.store.scan(origin, start, stop)))
-            done += stop - start
-            start = stop
+        while start < size and not stop():
+            end = Position(min(size, start + step))
+            with self.tracer.span("project", {"log": origin, "events": end - start}):
+                self.store.project(origin, start, end, project_events(self.store.scan(origin, start, end)))
+            done += end - start
+            start = end
             if progress:
                 progress(start, size)
         return done
@@ -349,17 +370,15 @@ class _Push:
             f"{len(self.conflicts)} event(s) with a known source and id but other content",
             expected=stands,
             got=f"other content under id {parse_entry(first.entry).attributes['id']!r}",
-            details={
-                "conflicts": [
-                    {
-                        "source": attributes["source"],
-                        "id": attributes["id"],
-                        "position": conflict.position if self._stands(conflict) else None,
-                    }
-                    for conflict in self.conflicts[:100]
-                    for attributes in [parse_entry(conflict.entry).attributes]
-                ]
-            },
+            events=[
+                {
+                    "source": attributes["source"],
+                    "id": attributes["id"],
+                    "position": conflict.position if self._stands(conflict) else None,
+                }
+                for conflict in self.conflicts
+                for attributes in [parse_entry(conflict.entry).attributes]
+            ],
         )
 
 

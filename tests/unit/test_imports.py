@@ -21,6 +21,8 @@ LAYERS = [
     {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy"},
     {
         "ledger.ports",
+        "ledger.telemetry",
+        "ledger.otlp",
         "ledger.projections",
         "ledger.permissions",
         "ledger.rules",
@@ -49,6 +51,8 @@ LAYERS = [
 
 PURE = {name for layer in LAYERS[:5] for name in layer} | {
     "ledger.ports",
+    "ledger.telemetry",
+    "ledger.otlp",
     "ledger.projections",
     "ledger.permissions",
     "ledger.rules",
@@ -89,6 +93,8 @@ OWNED = {
     "starlette": "api",
     "typer": "ledger.cli",
     "rich": "ledger.cli",
+    "prometheus_client": "ledger.adapters.prometheus",
+    "opentelemetry": "ledger.adapters.opentelemetry",
 }
 """Packages whose types stay in one place."""
 

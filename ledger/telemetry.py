@@ -1,0 +1,171 @@
+"""What the ledger tells of its own work while it runs: counts and durations to a `Meter`, spans to a `Tracer`.
+
+Both are ports with an implementation that does nothing (`NO_METER`, `NO_TRACER`), so whoever has something to tell
+needs neither Prometheus nor OpenTelemetry::
+
+    with self.meter.committing(origin), self.store.writing(origin) as transaction: ...
+    self.meter.queued(pushes=3, size=4711)
+    with self.tracer.span("anchor", {"log": origin}): ...
+
+What is told is kept for long, and shown to people who may not read events. So it never holds an id, subject, key,
+address or anything else out of a request or an event: only origins of logs that exist, names of types, and words of the
+code, such as the `kind` of an error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from ledger.canonical import Value
+from ledger.entry import Event
+from ledger.errors import Conflict, IntegrityError, LedgerError, NotFound, Unavailable
+from ledger.types import Origin, PartyId
+
+Attributes: TypeAlias = Mapping[str, str | int]
+
+
+class Meter(Protocol):
+    """Takes counts and durations. No method raises, or waits for anything. Safe to use from several threads."""
+
+    def pushed(self, origin: Origin, outcome: str, events: Mapping[tuple[str, str], int]) -> None:
+        """One push is done.
+
+        Args:
+            outcome: accepted, duplicate (nothing was new), conflict, refused or unavailable.
+            events: how many events of this type had this outcome. The type is empty where nothing was taken.
+        """
+        ...
+
+    def committing(self, origin: Origin) -> AbstractContextManager[None]:
+        """Measures one durable commit of pushes, from waiting for the log's lock to the end of the transaction."""
+        ...
+
+    def queued(self, pushes: int, size: int) -> None:
+        """How many pushes wait for their commit now, and how many bytes their events have."""
+        ...
+
+    def refused(self, problem: str, error: Exception) -> None:
+        """A request was answered with a problem document of this kind, for this error."""
+        ...
+
+    def sealed(self, origin: Origin, leaves: int) -> None:
+        """One batch was sealed."""
+        ...
+
+    def anchoring(self, origin: Origin, state: str, batches: int) -> None:
+        """An attempt to anchor so many batches came into this state (`ledger.records.AnchorState`)."""
+        ...
+
+    def failed(self, origin: str, task: str, error: Exception) -> None:
+        """A background task failed. `origin` is `*` where it is about no single log."""
+        ...
+
+
+class Span(Protocol):
+    """Something that takes time, while it does."""
+
+    def tell(self, attributes: Attributes, name: str | None = None) -> None:
+        """Add what was not known at its begin."""
+        ...
+
+
+class Tracer(Protocol):
+    """Makes spans. A span that begins within another, in the same thread or task, is its child."""
+
+    def span(
+        self, name: str, attributes: Attributes, *, parent: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Span]:
+        """A span around a block. An exception marks it as failed and passes through; its message is not kept.
+
+        Args:
+            parent: headers of a request (`traceparent`, `tracestate`: W3C Trace Context), which make it a server's
+                span under the caller's.
+        """
+        ...
+
+
+class _NoMeter:
+    def pushed(self, origin: Origin, outcome: str, events: Mapping[tuple[str, str], int]) -> None: ...
+    def committing(self, origin: Origin) -> AbstractContextManager[None]:
+        return _NOTHING
+
+    def queued(self, pushes: int, size: int) -> None: ...
+    def refused(self, problem: str, error: Exception) -> None: ...
+    def sealed(self, origin: Origin, leaves: int) -> None: ...
+    def anchoring(self, origin: Origin, state: str, batches: int) -> None: ...
+    def failed(self, origin: str, task: str, error: Exception) -> None: ...
+
+
+class _NoSpan:
+    def tell(self, attributes: Attributes, name: str | None = None) -> None: ...
+
+
+class _NoTracer:
+    def span(
+        self, name: str, attributes: Attributes, *, parent: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Span]:
+        return _NO_SPAN
+
+
+_NOTHING: AbstractContextManager[None] = nullcontext()
+_NO_SPAN: AbstractContextManager[Span] = nullcontext(_NoSpan())
+NO_METER: Meter = _NoMeter()
+NO_TRACER: Tracer = _NoTracer()
+
+
+P = ParamSpec("P")
+R = TypeVar("R", bound="_Result")
+S = TypeVar("S", bound="_Observed")
+
+
+class _Pushed(Protocol):
+    @property
+    def event(self) -> Event: ...
+    @property
+    def status(self) -> str: ...
+
+
+class _Result(Protocol):
+    @property
+    def events(self) -> Sequence[_Pushed]: ...
+
+
+class _Observed(Protocol):
+    meter: Meter
+    tracer: Tracer
+
+
+def observed_push(
+    push: Callable[Concatenate[S, Origin, PartyId, Sequence[Value], P], R],
+) -> Callable[Concatenate[S, Origin, PartyId, Sequence[Value], P], R]:
+    """A method that pushes to a log, in a span and counted. It is of something with a `meter` and a `tracer`."""
+
+    @wraps(push)
+    def observed(
+        self: S, origin: Origin, party: PartyId, values: Sequence[Value], /, *rest: P.args, **more: P.kwargs
+    ) -> R:
+        with self.tracer.span("push", {"log": origin, "events": len(values)}):
+            try:
+                result = push(self, origin, party, values, *rest, **more)
+            except NotFound:  # then it is perhaps no log's origin
+                raise
+            except LedgerError as error:
+                outcome = _outcome(error)
+                self.meter.pushed(origin, outcome, {("", outcome): len(values)})
+                raise
+            counts = Counter((pushed.event.type, str(pushed.status)) for pushed in result.events)
+            new = any(status == "accepted" for _, status in counts)
+            self.meter.pushed(origin, "accepted" if new else "duplicate", counts)
+            return result
+
+    return observed
+
+
+def _outcome(error: LedgerError) -> str:
+    if isinstance(error, Unavailable | IntegrityError):
+        return "unavailable"
+    return "conflict" if isinstance(error, Conflict) else "refused"
