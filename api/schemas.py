@@ -220,6 +220,7 @@ class ReadyOut(BaseModel):
     """Whether the ledger can take pushes now, and what is in the way."""
 
     ready: bool
+    stopping: bool = Field(description="Whether this process was told to end.")
     store: str = Field(examples=["ok"])
     chain: str = Field(examples=["ok"])
     logs: dict[str, str] = Field(examples=[{ORIGIN: "ok"}])

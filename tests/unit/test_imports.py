@@ -41,7 +41,7 @@ LAYERS = [
         "ledger.pipeline",
         "ledger.doctor",
     },
-    {"ledger.workers", "ledger.settings"},
+    {"ledger.workers", "ledger.settings", "ledger.logs", "ledger.shutdown"},
     {"ledger.adapters"},
     {"ledger.bootstrap"},
     {"api"},
