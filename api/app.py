@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors
-from api.routes import accesses, events, evidence, health, logs, parties, permissions, transfers, types
+from api.routes import accesses, events, evidence, health, logs, otlp, parties, permissions, transfers, types
 from api.services import Services
 from ledger import __version__
 
@@ -17,6 +18,15 @@ contract on an EVM chain. Auditors read events, access logs and permission snaps
 offline.
 """
 
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own would tell OpenTelemetry paths, queries and messages of exceptions; `api.requests` does not."""
+
 
 def create_app(services: Services) -> FastAPI:
     """The API over wired services."""
@@ -25,10 +35,11 @@ def create_app(services: Services) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        telemetry=NO_TELEMETRY,
     )
     app.state.services = services
     errors.install(app)
     # `logs` stands last: the path of a log matches everything below it.
-    for module in (health, types, parties, transfers, accesses, permissions, evidence, events, logs):
+    for module in (health, types, parties, transfers, accesses, permissions, evidence, events, otlp, logs):
         app.include_router(module.router)
     return app

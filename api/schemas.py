@@ -133,6 +133,23 @@ class PushOut(BaseModel):
     receipts: list[str] = Field(description="Signed notes (C2SP signed-note).")
 
 
+class PartialSuccessOut(BaseModel):
+    rejectedLogRecords: str | None = Field(None, examples=["1"])  # noqa: N815  # OTLP's names
+    errorMessage: str | None = None  # noqa: N815
+
+
+class ExportLogsOut(BaseModel):
+    """OTLP's `ExportLogsServiceResponse`: empty if every record was taken."""
+
+    partialSuccess: PartialSuccessOut | None = None  # noqa: N815
+
+
+class StatusOut(BaseModel):
+    """`google.rpc.Status`, as OTLP answers errors."""
+
+    message: str
+
+
 class EventOut(BaseModel):
     """An event as it is committed. `event` holds the members that the key may see and that were not erased."""
 
@@ -217,6 +234,7 @@ class ReadyOut(BaseModel):
     """Whether the ledger can take pushes now, and what is in the way."""
 
     ready: bool
+    stopping: bool = Field(description="Whether this process was told to end.")
     store: str = Field(examples=["ok"])
     chain: str = Field(examples=["ok"])
     logs: dict[str, str] = Field(examples=[{ORIGIN: "ok"}])

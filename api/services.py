@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 from ledger.errors import NotFound, Overloaded
 from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
 from ledger.records import ApiKey, Log
+from ledger.telemetry import Meter, Tracer
 from ledger.types import Origin
 from ledger.workers import Worker
 
@@ -72,11 +75,15 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own."""
+    """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own.
+
+    `stopping` is set as soon as this process has been told to end.
+    """
 
     pipeline: Pipeline
     worker: Worker | None
     intake: Intake
+    stopping: Event = field(default_factory=Event)
     keys: RecentKeys = field(default_factory=RecentKeys)
     room: Room = field(default_factory=Room)
 
@@ -92,10 +99,23 @@ class Services:
     def clock(self) -> Clock:
         return self.pipeline.clock
 
+    @property
+    def meter(self) -> Meter:
+        return self.pipeline.meter
+
+    @property
+    def tracer(self) -> Tracer:
+        return self.pipeline.tracer
+
+
+def of_app(scope: Scope) -> Services:
+    """The services of the application that a request went to."""
+    return cast(Services, scope["app"].state.services)
+
 
 async def services(request: Request) -> Services:
     """The services of this application."""
-    return cast(Services, request.app.state.services)
+    return of_app(request.scope)
 
 
 Ledger = Annotated[Services, Depends(services)]

@@ -192,17 +192,15 @@ class PushWork:
             f"{len(self._conflicts)} event(s) with a known source and id but other content",
             expected=stands,
             got=f"other content under id {parse_entry(first.entry).attributes['id']!r}",
-            details={
-                "conflicts": [
-                    {
-                        "source": attributes["source"],
-                        "id": attributes["id"],
-                        "position": conflict.position if self._stands(conflict) else None,
-                    }
-                    for conflict in self._conflicts[:100]
-                    for attributes in [parse_entry(conflict.entry).attributes]
-                ]
-            },
+            events=[
+                {
+                    "source": attributes["source"],
+                    "id": attributes["id"],
+                    "position": conflict.position if self._stands(conflict) else None,
+                }
+                for conflict in self._conflicts
+                for attributes in [parse_entry(conflict.entry).attributes]
+            ],
         )
 
 

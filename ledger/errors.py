@@ -35,7 +35,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -67,6 +68,11 @@ class LedgerError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Python would make it again of `args` alone, which are not all that its kind asks for.
         return _made_again, (type(self), self.args, self.__dict__)
+
+    @property
+    def kind(self) -> str:
+        """The name of the error's class in lower case, such as `invalid-event`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
 
     def __str__(self) -> str:
         text = self.message
@@ -116,9 +122,17 @@ class AlreadyExists(InputError):
 
 
 class Conflict(InputError):
-    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands."""
+    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands.
+
+    `events` are all that conflict, each with `source`, `id` and the `position` of the event that stands, or None where
+    a push conflicts with itself; `details["conflicts"]` are the first of them.
+    """
 
     advice_default = "An event is never changed: push the correction under a new id."
+
+    def __init__(self, message: str, *, events: Sequence[Mapping[str, Any]] = (), **keywords: Any) -> None:
+        super().__init__(message, details={"conflicts": list(events[:100])}, **keywords)
+        self.events = tuple(events)
 
 
 class NotSigned(InputError):

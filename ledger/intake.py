@@ -17,6 +17,7 @@ from ledger.canonical import Value
 from ledger.commit import Prepared, PushResult
 from ledger.errors import LedgerError, Overloaded, Unavailable
 from ledger.pipeline import Pipeline
+from ledger.telemetry import tell_pushed
 from ledger.types import Origin, PartyId
 
 
@@ -39,7 +40,7 @@ class Intake:
         self._pipeline = pipeline
         self._lines: dict[Origin, _Line] = {}
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._waiting = self._pushes = 0
         self._closed = False
 
     @property
@@ -63,7 +64,9 @@ class Intake:
                 )
             if self._waiting and self._waiting + waiting.size > self._pipeline.policy.max_waiting:
                 raise Overloaded("too much is waiting to be committed", got=f"{self._waiting} events waiting")
+            self._pushes += 1
             self._waiting += waiting.size
+            self._pipeline.meter.queued(self._pushes, self._waiting)
             if origin not in self._lines:
                 self._lines[origin] = _Line(self._pipeline, origin, self._took)
             self._lines[origin].join(waiting)
@@ -77,15 +80,17 @@ class Intake:
         for line in lines:
             line.close()
 
-    def _took(self, events: int) -> None:
+    def _took(self, pushes: int, events: int) -> None:
         with self._lock:
+            self._pushes -= pushes
             self._waiting -= events
+            self._pipeline.meter.queued(self._pushes, self._waiting)
 
 
 class _Line:
     """The pushes that wait for one log, and the thread that commits them."""
 
-    def __init__(self, pipeline: Pipeline, origin: Origin, took: Callable[[int], None]) -> None:
+    def __init__(self, pipeline: Pipeline, origin: Origin, took: Callable[[int, int], None]) -> None:
         self._pipeline = pipeline
         self._origin = origin
         self._took = took
@@ -112,7 +117,7 @@ class _Line:
             staying = [waiting for waiting in group if waiting.told.set_running_or_notify_cancel()]
             if staying:
                 self._commit(staying)
-            self._took(sum(waiting.size for waiting in group))
+            self._took(len(group), sum(waiting.size for waiting in group))
 
     def _next(self) -> list[_Waiting]:
         """The pushes of the next commit, at least one and no more events than one push may have; none at the end."""
@@ -129,6 +134,8 @@ class _Line:
         try:
             outcomes = self._pipeline.commit(self._origin, [waiting.push for waiting in group])
         except Unavailable as error:
+            for waiting in group:
+                tell_pushed(self._pipeline.meter, self._origin, error, waiting.size)
             self._tell_all(group, error)
         except Exception as error:  # noqa: BLE001  # told to those who wait, of whom one may be the cause
             if len(group) == 1:

@@ -39,9 +39,14 @@ from ledger.records import (
     StoredReceipt,
 )
 from ledger.statement import StatementReader, VisibleMembers
+from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer, tell_pushed
 from ledger.types import Origin, PartyId, Position, log_id
 
 logger = structlog.get_logger(__name__)
+
+
+def never() -> bool:
+    return False
 
 
 class Pipeline:
@@ -50,6 +55,7 @@ class Pipeline:
     Args:
         random_bytes: answers that many bytes of a cryptographic source, for salts; such as `os.urandom`.
         anchorer: None in a process that only pushes and reads.
+        meter, tracer: what is told of the work (`ledger.telemetry`).
     """
 
     def __init__(
@@ -62,16 +68,22 @@ class Pipeline:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         policy: Policy,
+        meter: Meter = NO_METER,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.store = store
         self.chain = chain
         self.keyring = keyring
         self.clock = clock
         self.policy = policy
+        self.meter = meter
+        self.tracer = tracer
         self._random_bytes = random_bytes
         self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
-        self._anchoring = AnchorMachine(store, chain, anchorer, keyring, clock, self.guard, policy)
+        self._anchoring = AnchorMachine(
+            store, chain, anchorer, keyring, clock, self.guard, policy, meter, tracer
+        )
 
     # --- push → accept → commit → receipt ---------------------------------------------------------------------------
 
@@ -94,18 +106,23 @@ class Pipeline:
             HistoryForked: this store is not the history that the chain holds (I6).
             Unavailable: store or chain do not answer; nothing was taken.
         """
-        (outcome,) = self.commit(origin, [self.prepare(origin, party, values, signature)])
-        if isinstance(outcome, LedgerError):
-            raise outcome
-        return outcome
+        with self.tracer.span("push", {"log": origin, "events": len(values)}):
+            (outcome,) = self.commit(origin, [self.prepare(origin, party, values, signature)])
+            if isinstance(outcome, LedgerError):
+                raise outcome
+            return outcome
 
     def prepare(
         self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
     ) -> Prepared:
         """All of a push that needs no lock: checked and salted, ready for `commit`. Raises as `push`."""
         log = self.log(origin)
-        statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
-        signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+        try:
+            statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
+            signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+        except LedgerError as error:
+            tell_pushed(self.meter, origin, error, len(values))
+            raise
         return Prepared(party, statements, signed)
 
     def commit(self, origin: Origin, pushes: Sequence[Prepared]) -> list[PushResult | LedgerError]:
@@ -119,13 +136,21 @@ class Pipeline:
         """
         now = self.clock.now()
         self.guard.require_held(origin)
-        with self.store.writing(origin) as transaction:
+        size = sum(len(push.statements) for push in pushes)
+        with (
+            self.tracer.span("commit", {"log": origin, "pushes": len(pushes), "events": size}),
+            self.meter.committing(origin),
+            self.store.writing(origin) as transaction,
+        ):
             group = Group(origin, self._received(now, transaction), transaction, self._receipt)
             group.find(pushes)
             for push in pushes:
                 group.take(push)
             group.write()
-        return [work.error or self._result(origin, work) for work in group.works]
+        outcomes = [work.error or self._result(origin, work) for work in group.works]
+        for push, outcome in zip(pushes, outcomes, strict=True):
+            tell_pushed(self.meter, origin, outcome, len(push.statements))
+        return outcomes
 
     def log(self, origin: Origin) -> Log:
         """The log as it was created, which never changes. Raises NotFound."""
@@ -225,11 +250,14 @@ class Pipeline:
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
-    def seal(self, origin: Origin, *, force: bool = False) -> list[BatchHeader]:
-        """Close the batches that are due, by count or age; with `force`, all that waits."""
+    def seal(
+        self, origin: Origin, *, force: bool = False, stop: Callable[[], bool] = never
+    ) -> list[BatchHeader]:
+        """Close the batches that are due, by count or age; with `force`, all that waits. `stop` ends it between two."""
         sealed = []
-        while header := self._seal_one(origin, force=force):
+        while not stop() and (header := self._seal_one(origin, force=force)):
             sealed.append(header)
+            self.meter.sealed(origin, header.leaf_count)
             logger.info(
                 "sealed", log=origin, batch=header.batch_no, first=header.first_leaf, leaves=header.leaf_count
             )
@@ -245,7 +273,7 @@ class Pipeline:
             oldest = self.store.event(origin, head.sealed).received
             if now - oldest < self.policy.seal_age:
                 return None
-        with self.store.writing(origin) as transaction:
+        with self.tracer.span("seal", {"log": origin}), self.store.writing(origin) as transaction:
             head = transaction.head
             stop = Position(min(head.size, head.sealed + self.policy.batch_leaves))
             if stop == head.sealed:
@@ -274,16 +302,21 @@ class Pipeline:
         *,
         step: int = 8192,
         progress: Callable[[float, float | None], None] | None = None,
+        stop: Callable[[], bool] = never,
     ) -> int:
-        """Take new events into the projections; answers how many. `progress` is told how many of how many."""
+        """Take new events into the projections; answers how many. `progress` is told how many of how many.
+
+        `stop` ends it between two steps.
+        """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
-        while start < size:
-            stop = Position(min(size, start + step))
-            self.store.project(origin, start, stop, project_events(self.store.scan(origin, start, stop)))
-            done += stop - start
-            start = stop
+        while start < size and not stop():
+            end = Position(min(size, start + step))
+            with self.tracer.span("project", {"log": origin, "events": end - start}):
+                self.store.project(origin, start, end, project_events(self.store.scan(origin, start, end)))
+            done += end - start
+            start = end
             if progress:
                 progress(start, size)
         return done

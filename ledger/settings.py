@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     seal_seconds: float = Field(10.0, gt=0)
     include_within_seconds: float = Field(600.0, gt=0)
     confirmations: int = Field(0, ge=0)
+    shutdown_seconds: float = Field(25.0, ge=1, description="How long the end of a process may take.")
+    unready_seconds: float = Field(
+        1.0, ge=0, description="How long /readyz says that the API will end, before it stops listening."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
     @property

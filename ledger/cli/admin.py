@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ledger import documents
+from ledger import documents, logs
 from ledger.bootstrap import create_api_key, initialise, open_ledger, open_node, open_store_only
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.audit import moment
@@ -24,14 +22,15 @@ from ledger.cli.shared import (
     print_json,
     progress_bar,
     read_key,
-    set_up_logging,
 )
 from ledger.doctor import Difference, Doctor
 from ledger.errors import MalformedInput, Unavailable
 from ledger.intake import Intake
 from ledger.ports import Store
 from ledger.records import Party, PartyKey, Role, Scope
+from ledger.shutdown import Shutdown
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
+from ledger.workers import Worker
 
 log_app = typer.Typer(no_args_is_help=True, help="Create and list logs.")
 party_app = typer.Typer(no_args_is_help=True, help="Register and list parties.")
@@ -265,28 +264,29 @@ def serve(
 
     Example: `transfer-ledger --data ./ledger-data serve --port 8420`
     """
-    import uvicorn  # here, so that no other command waits for a web framework to load
-
-    from api.app import create_app
+    from api.app import create_app  # here, so that no other command waits for a web framework to load
+    from api.server import Server
     from api.services import Services
 
     settings = load_settings(context, host=host, port=port, worker=worker)
-    set_up_logging(settings.log_level)
-    with open_ledger(settings) as ledger:
+    logs.set_up(settings.log_level, service=True)
+    with Shutdown(settings.shutdown_seconds) as shutdown, open_ledger(settings) as ledger:
         background = ledger.worker() if settings.worker else None
         intake = Intake(ledger.pipeline)
-        config = uvicorn.Config(
-            create_app(Services(ledger.pipeline, background, intake)),
-            host=settings.host,
-            port=settings.port,
-            log_level=settings.log_level,
-            access_log=False,
-            timeout_graceful_shutdown=10,
+        app = create_app(Services(ledger.pipeline, background, intake, shutdown.requested))
+        server = Server(
+            app,
+            settings.host,
+            settings.port,
+            notice=settings.unready_seconds,
+            seconds=settings.shutdown_seconds,
         )
+        shutdown.on_request(server.leave)
         if background:
+            shutdown.on_request(background.request_stop)
             background.start()
         try:
-            uvicorn.Server(config).run()
+            server.run()
         finally:
             intake.close()
             if background:
@@ -306,22 +306,20 @@ def run_worker(
     Example: `transfer-ledger --data ./ledger-data worker --once`
     """
     settings = load_settings(context)
-    set_up_logging(settings.log_level)
-    with open_ledger(settings) as ledger:
+    logs.set_up(settings.log_level, service=True)
+    if once:
+        with open_ledger(settings) as ledger:
+            _settle(ledger.worker(), wait)
+        return
+    with Shutdown(settings.shutdown_seconds) as shutdown, open_ledger(settings) as ledger:
         worker = ledger.worker()
-        if once:
-            if not worker.settle(wait):
-                raise Unavailable(
-                    "; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed"
-                )
-            return
-
-        def end(number: int, frame: FrameType | None) -> None:
-            worker.stop()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
+        shutdown.on_request(worker.request_stop)
         worker.run()
+
+
+def _settle(worker: Worker, seconds: float) -> None:
+    if not worker.settle(seconds):
+        raise Unavailable("; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed")
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
 
-import structlog
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -25,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ledger import __version__
+from ledger import __version__, logs
 from ledger.bootstrap import open_chain
 from ledger.errors import IntegrityError, LedgerError, MalformedInput, Unavailable, VerificationError
 from ledger.note import VerifierKey
@@ -96,21 +94,7 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = data
-    set_up_logging("warning")
-
-
-def set_up_logging(level: str) -> None:
-    """Structured logs on standard error. They hold no personal data: no event content, no keys, no addresses."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.set_up("warning")
 
 
 def load_settings(context: typer.Context, **arguments: Any) -> Settings:

@@ -74,13 +74,18 @@ def test_every_route_is_documented(method: str, path: str) -> None:
     assert any("content" in answer for answer in good)
 
 
+OTLP = "/v1/logs/{log}/otlp"
+
+
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in OPERATIONS if p.startswith("/v1")])
 def test_every_refusal_of_a_route_is_a_problem_document(method: str, path: str) -> None:
     responses = DOCUMENT["paths"][path][method]["responses"]
     refusals = {status: answer for status, answer in responses.items() if status >= "4"}
     assert refusals
-    for answer in refusals.values():
-        assert set(answer["content"]) == {"application/problem+json"}
+    for status, answer in refusals.items():
+        of_otlp = path == OTLP and status != "415"  # a status in the encoding of the request, if there is one
+        expected = {"application/json", "application/x-protobuf"} if of_otlp else {"application/problem+json"}
+        assert set(answer["content"]) == expected
 
 
 def test_what_needs_a_key_says_so_and_what_does_not_needs_none() -> None:
@@ -88,7 +93,7 @@ def test_what_needs_a_key_says_so_and_what_does_not_needs_none() -> None:
     assert closed == {
         path
         for _, path in OPERATIONS
-        if "/events" in path or path.startswith(CLOSED) or path.endswith(("/evidence", "/person"))
+        if "/events" in path or path.startswith(CLOSED) or path.endswith(("/evidence", "/otlp", "/person"))
     }
     assert all(m == "get" or p == "/v1/verify" or p in closed for m, p in OPERATIONS), (
         "nothing is written openly"

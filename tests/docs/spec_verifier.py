@@ -43,7 +43,7 @@ ATTRIBUTES = {
     "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
 }
 RESERVED_SEGMENTS = {
-    "anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "tile",
+    "anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "otlp", "tile",
 }  # fmt: skip
 RESERVED = {"_sd", "_sd_alg", "..."}
 BATCH_ANCHORED = "0xade7d1dc46e9f1d49d632029733d0ca5273250e21b24e262dea0f7721c76b64a"

@@ -29,6 +29,8 @@ LAYERS = [
     {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy", "ledger.push", "ledger.statement"},
     {
         "ledger.ports",
+        "ledger.telemetry",
+        "ledger.otlp",
         "ledger.projections",
         "ledger.permissions",
         "ledger.rules",
@@ -51,7 +53,7 @@ LAYERS = [
         "ledger.promises",
         "ledger.doctor",
     },
-    {"ledger.workers", "ledger.settings"},
+    {"ledger.workers", "ledger.settings", "ledger.logs", "ledger.shutdown"},
     {"ledger.adapters"},
     {"ledger.bootstrap"},
     {"api"},
@@ -61,6 +63,8 @@ LAYERS = [
 
 PURE = {name for layer in LAYERS[:5] for name in layer} | {
     "ledger.ports",
+    "ledger.telemetry",
+    "ledger.otlp",
     "ledger.projections",
     "ledger.permissions",
     "ledger.rules",
@@ -101,6 +105,8 @@ OWNED = {
     "starlette": "api",
     "typer": "ledger.cli",
     "rich": "ledger.cli",
+    "prometheus_client": "ledger.adapters.prometheus",
+    "opentelemetry": "ledger.adapters.opentelemetry",
 }
 """Packages whose types stay in one place."""
 
