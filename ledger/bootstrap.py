@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.adapters.clock import SystemClock
-from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile
+from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile, SignerFile
 from ledger.anchor import ContractRef
 from ledger.errors import InputError, NotFound
 from ledger.keys import api_key_text
 from ledger.pipeline import Pipeline
-from ledger.ports import Chain, Clock, Keyring, Registrar, Store
+from ledger.ports import Chain, Clock, Keyring, Registrar, Signer, Store
 from ledger.records import ApiKey, Log, Scope
 from ledger.settings import CONFIG, Settings
 from ledger.types import Origin, PartyId
@@ -211,6 +211,20 @@ def open_chain(rpc: str, address: str, chain_id: int | None = None, timeout: flo
         yield chain
     finally:
         chain.close()
+
+
+def create_party_key(path: Path, party: PartyId) -> Signer:
+    """A party's key pair in a file of its own, made once. Needs no data folder.
+
+    Raises:
+        InputError: the file holds something else, or cannot be written.
+    """
+    return SignerFile(path).load_or_create(party)
+
+
+def party_signer(path: Path, party: PartyId) -> Signer:
+    """A party's key pair out of a file. Raises NotFound, or MalformedInput if the file holds something else."""
+    return SignerFile(path).load(party)
 
 
 def now() -> int:

@@ -2,6 +2,7 @@
 
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
+    outbox.py    outbox; dispatch.py: how pushes leave
     imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
     queries.py   access, snapshot, transfer, reconcile
     audit.py     prove, verify, evidence
@@ -20,11 +21,11 @@ import typer
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
-from ledger.cli import admin, audit, feed, import_permissions, imports, queries
+from ledger.cli import admin, audit, feed, import_permissions, imports, outbox, queries
 from ledger.cli.shared import app, complain, err, exit_code, plain
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "queries"]
+__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "outbox", "queries"]
 
 
 def main() -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from ledger import documents, logs
-from ledger.bootstrap import create_api_key, initialise, open_ledger, open_node, open_store_only
+from ledger.bootstrap import (
+    create_api_key,
+    create_party_key,
+    initialise,
+    open_ledger,
+    open_node,
+    open_store_only,
+)
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.audit import moment
 from ledger.cli.shared import (
@@ -87,6 +95,20 @@ def party_list(context: typer.Context, json: JsonOption = False) -> None:
         parties = store.parties()
     rows = [{"id": p.id, "name": p.name, "role": p.role.value, "country": p.country} for p in parties]
     _print_rows(rows, as_json=json)
+
+
+@party_key_app.command("create")
+def party_key_create(
+    party: Annotated[str, typer.Argument(help="The party's id.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File for the private key.")],
+) -> None:
+    """Make a key pair to sign pushes with, on the party's own machine; print its verifier key. Again changes nothing.
+
+    The ledger's operator registers the verifier key: `party key add`.
+
+    Example: `transfer-ledger party key create acme -o acme.pem > acme.party.vkey`
+    """
+    out.print(str(create_party_key(output, parse_party_id(party)).key), markup=False)
 
 
 @party_key_app.command("add")

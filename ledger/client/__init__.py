@@ -8,7 +8,7 @@
 `delivery`); `clients` runs them. What is pushed, and what its answer is held against, is `pushes`.
 """
 
-from ledger.client.clients import AsyncClient, Client, PushSummary
+from ledger.client.clients import AsyncClient, Client, PushSummary, signed_events
 from ledger.client.delivery import Delivered
 from ledger.client.outbox import Outbox, OutboxStatus, SetAside
 from ledger.client.pushes import GivenReceipt, PushAnswer, PushedEvent, Shown
@@ -29,4 +29,5 @@ __all__ = [
     "Retries",
     "SetAside",
     "Shown",
+    "signed_events",
 ]

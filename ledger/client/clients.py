@@ -12,7 +12,7 @@ import httpx
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.client.api import Api, ListedEntry
-from ledger.client.delivery import Delivered, deliver
+from ledger.client.delivery import Delivered, deliver, deliver_batch
 from ledger.client.outbox import Outbox
 from ledger.client.pushes import PushAnswer, Ready, events_ready, lines_ready, salted, signed_ready
 from ledger.client.retries import Retries
@@ -55,6 +55,12 @@ class Options(TypedDict, total=False):
     retries: Retries | None
 
 
+def signed_events(events: Iterable[Value], origin: Origin, signer: Signer) -> Ready:
+    """A push of these events, salted here and signed. Raises InvalidEvent for an envelope out of form."""
+    statements = [salted(event, lambda: secrets.token_bytes(SALT_BYTES)) for event in events]
+    return signed_ready(statements, origin, signer)
+
+
 class _Setup:
     """What both clients are made of, less the way to the network."""
 
@@ -72,10 +78,11 @@ class _Setup:
         self.timeout = options.get("timeout", 60.0)
 
     def ready(self, events: Iterable[Value]) -> Ready:
-        if self.signer is None:
-            return events_ready(events)
-        statements = [salted(event, lambda: secrets.token_bytes(SALT_BYTES)) for event in events]
-        return signed_ready(statements, self.api.origin, self.signer)
+        return (
+            events_ready(events)
+            if self.signer is None
+            else signed_events(events, self.api.origin, self.signer)
+        )
 
     def ready_lines(self, lines: bytes) -> Ready:
         if self.signer is None and self.api.key is None:
@@ -127,6 +134,10 @@ class Client:
     def flush(self, outbox: Outbox) -> Delivered:
         """Push what waits in an outbox, in its order (`ledger.client.delivery`); what is not answered stays there."""
         return self.run(deliver(outbox, self.api, self.signer))
+
+    def flush_batch(self, outbox: Outbox) -> Delivered | None:
+        """As `flush`, one batch; None if nothing waits."""
+        return self.run(deliver_batch(outbox, self.api, self.signer))
 
     def proof(self, position: Position, show: str | None) -> bytes:
         """The proof document of an event. See `Api.proof`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.client.api import Api, ListedEntry
@@ -58,17 +58,25 @@ class Delivered:
     set_aside: int = 0
     receipts: tuple[str, ...] = ()
 
-    def plus(self, answer: PushAnswer, set_aside: int) -> Delivered:
+    def plus(self, other: Delivered) -> Delivered:
         return Delivered(
-            self.accepted + answer.accepted,
-            self.duplicates + answer.duplicates,
-            self.set_aside + set_aside,
-            (*self.receipts, *(receipt.note for receipt in answer.receipts)),
+            self.accepted + other.accepted,
+            self.duplicates + other.duplicates,
+            self.set_aside + other.set_aside,
+            (*self.receipts, *other.receipts),
         )
 
 
 def deliver(outbox: Outbox, api: Api, signer: Signer | None) -> Steps[Delivered]:
-    """Push what waits in an outbox, in its order, until nothing does.
+    """Push what waits in an outbox, in its order, until nothing does. Raises as `deliver_batch`."""
+    total = Delivered()
+    while (delivered := (yield from deliver_batch(outbox, api, signer))) is not None:
+        total = total.plus(delivered)
+    return total
+
+
+def deliver_batch(outbox: Outbox, api: Api, signer: Signer | None) -> Steps[Delivered | None]:
+    """Push the next batch of an outbox; None if nothing waits.
 
     Raises:
         MalformedInput: the client has no key, or no signer for a signed outbox, or is of another log.
@@ -77,18 +85,18 @@ def deliver(outbox: Outbox, api: Api, signer: Signer | None) -> Steps[Delivered]
         VerificationError: a receipt that does not hold. Nothing left the outbox for it.
     """
     _check_setup(outbox, api, signer)
-    total = Delivered()
-    while (batch := outbox.next_batch()) is not None:
-        ready = _ready(batch, api, signer)
-        try:
-            answer = yield from api.push(ready)
-        except _OF_EVENTS as refusal:
-            total = replace(total, set_aside=total.set_aside + _refuse(outbox, batch, refusal))
-            continue
-        unshown = yield from _unshown(api, batch, answer)
-        outbox.acknowledge(batch, answer, unshown)
-        total = total.plus(answer, len(unshown))
-    return total
+    batch = outbox.next_batch()
+    if batch is None:
+        return None
+    ready = _ready(batch, api, signer)
+    try:
+        answer = yield from api.push(ready)
+    except _OF_EVENTS as refusal:
+        return Delivered(set_aside=_refuse(outbox, batch, refusal))
+    unshown = yield from _unshown(api, batch, answer)
+    outbox.acknowledge(batch, answer, unshown)
+    receipts = tuple(receipt.note for receipt in answer.receipts)
+    return Delivered(answer.accepted, answer.duplicates, len(unshown), receipts)
 
 
 def _check_setup(outbox: Outbox, api: Api, signer: Signer | None) -> None:

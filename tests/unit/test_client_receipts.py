@@ -11,7 +11,7 @@ import pytest
 from support.ledgers import PARTY, Bed, LedgerMaker, access, accesses
 from support.signing import next_salt, party_signer, register_key
 
-from api.views import push_out
+from api.views import push_json
 from ledger import canonical
 from ledger.client import Shown
 from ledger.client.pushes import (
@@ -57,7 +57,8 @@ class Talk:
             values = [canonical.parse(line) for line in ready.body.splitlines()]
         else:
             note, values = parse_push(canonical.parse(ready.body))
-        return push_out(self.bed.pipeline.push(self.origin, PARTY, values, note)).model_dump()
+        answer: dict[str, Any] = json.loads(push_json(self.bed.pipeline.push(self.origin, PARTY, values, note)))
+        return answer
 
     def read(self, ready: Ready, answer: Any) -> PushAnswer:
         return read_answer(json.dumps(answer).encode(), ready, self.origin, self.bed.key(self.origin))
