@@ -101,6 +101,9 @@ class LogOut(BaseModel):
     opaque: bool = Field(description="Whether it takes types that the catalogue does not know.")
     size: int = Field(description="Number of events.")
     batches: int = Field(description="Number of sealed batches.")
+    projected: int = Field(
+        description="How many events, from the first, the lists of accesses, snapshots and transfers take in."
+    )
 
 
 class PushedOut(BaseModel):

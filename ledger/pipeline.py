@@ -8,7 +8,7 @@ under its lock (I2); what is anchored is decided by the contract, which takes on
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -264,15 +264,20 @@ class Pipeline:
         origin: Origin,
         *,
         step: int = 8192,
+        most_bytes: int = 32 * 2**20,
         progress: Callable[[float, float | None], None] | None = None,
     ) -> int:
-        """Take new events into the projections; answers how many. `progress` is told how many of how many."""
+        """Take new events into the projections; answers how many. `progress` is told how many of how many.
+
+        At once are taken `step` events, or fewer if they hold more than `most_bytes`: whatever a party pushes, it is
+        not all in memory.
+        """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
-        while start < size:
-            stop = Position(min(size, start + step))
-            self.store.project(origin, start, stop, project_events(self.store.scan(origin, start, stop)))
+        for events in _portions(self.store.scan(origin, start, size), step, most_bytes):
+            stop = Position(events[-1].position + 1)
+            self.store.project(origin, start, stop, project_events(events))
             done += stop - start
             start = stop
             if progress:
@@ -361,6 +366,20 @@ class _Push:
                 ]
             },
         )
+
+
+def _portions(events: Iterable[Committed], most: int, most_bytes: int) -> Iterator[list[Committed]]:
+    """The events in order, `most` at once, or as many as it takes to come to `most_bytes`."""
+    portion: list[Committed] = []
+    size = 0
+    for event in events:
+        portion.append(event)
+        size += event.size
+        if len(portion) == most or size >= most_bytes:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def is_same_event(event: Event, standing: Committed) -> bool:
