@@ -115,6 +115,9 @@ class LogOut(BaseModel):
     require_signature: bool = Field(description="Whether it takes only pushes that their party has signed.")
     size: int = Field(description="Number of events.")
     batches: int = Field(description="Number of sealed batches.")
+    projected: int = Field(
+        description="How many events, from the first, the lists of accesses, snapshots and transfers take in."
+    )
 
 
 class PushedOut(BaseModel):

@@ -23,10 +23,10 @@ from ledger.records import (
     Scope,
     SealedBatch,
 )
-from ledger.types import Origin, format_time, to_base64
+from ledger.types import Origin, Position, format_time, to_base64
 
 
-def log_out(log: Log, head: LogHead) -> schemas.LogOut:
+def log_out(log: Log, head: LogHead, projected: Position) -> schemas.LogOut:
     return schemas.LogOut(
         origin=log.origin,
         party=log.party,
@@ -37,6 +37,7 @@ def log_out(log: Log, head: LogHead) -> schemas.LogOut:
         require_signature=log.require_signature,
         size=head.size,
         batches=head.batches,
+        projected=projected,
     )
 
 

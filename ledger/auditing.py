@@ -345,7 +345,7 @@ class _Papers:
         positions = self.store.papers(self.origin, subject, PAPERS, MOST_OF_A_KIND)
         if new := [position for position in positions if position not in self.read]:
             for committed in self.store.events_at(self.origin, new):
-                self.bytes += len(committed.entry) + sum(map(len, committed.disclosures))
+                self.bytes += committed.size
                 self.read[committed.position] = open_event(committed)
         return [(position, self.read[position]) for position in positions if position in self.read]
 

@@ -8,7 +8,7 @@ under its lock (I2); what is anchored is decided by the contract, which takes on
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
@@ -34,6 +34,7 @@ from ledger.projections import project as project_events
 from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
     Anchoring,
+    Committed,
     Log,
     PartyKey,
     StoredReceipt,
@@ -301,20 +302,24 @@ class Pipeline:
         origin: Origin,
         *,
         step: int = 8192,
+        most_bytes: int = 32 * 2**20,
         progress: Callable[[float, float | None], None] | None = None,
         stop: Callable[[], bool] = never,
     ) -> int:
         """Take new events into the projections; answers how many. `progress` is told how many of how many.
 
-        `stop` ends it between two steps.
+        At once are taken `step` events, or fewer if they hold more than `most_bytes`: whatever a party pushes, it is
+        not all in memory. `stop` ends it between two portions.
         """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
-        while start < size and not stop():
-            end = Position(min(size, start + step))
+        for events in _portions(self.store.scan(origin, start, size), step, most_bytes):
+            if stop():
+                break
+            end = Position(events[-1].position + 1)
             with self.tracer.span("project", {"log": origin, "events": end - start}):
-                self.store.project(origin, start, end, project_events(self.store.scan(origin, start, end)))
+                self.store.project(origin, start, end, project_events(events))
             done += end - start
             start = end
             if progress:
@@ -342,3 +347,17 @@ def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Stat
 def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
     """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
     return catalogue.check_event(event, allow_opaque=opaque).visible
+
+
+def _portions(events: Iterable[Committed], most: int, most_bytes: int) -> Iterator[list[Committed]]:
+    """The events in order, `most` at once, or as many as it takes to come to `most_bytes`."""
+    portion: list[Committed] = []
+    size = 0
+    for event in events:
+        portion.append(event)
+        size += event.size
+        if len(portion) == most or size >= most_bytes:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

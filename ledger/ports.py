@@ -264,7 +264,8 @@ class Store(Protocol):
         """All, by size."""
         ...
 
-    # Projections: derived views, which can be dropped and made again.
+    # Projections: derived views, which can be dropped and made again. Until they have taken in as many events again,
+    # reading them is StoreUnavailable: nobody must take for all there is what is being made.
     def projected(self, origin: Origin) -> Position:
         """How many events, from the first, the projections have taken in."""
         ...
@@ -276,7 +277,10 @@ class Store(Protocol):
         """
         ...
 
-    def drop_projections(self, origin: Origin) -> None: ...
+    def drop_projections(self, origin: Origin) -> None:
+        """Drop all rows, and set `projected` to 0. They are whole again once as many events are taken in as were."""
+        ...
+
     def projections_digest(self, origin: Origin) -> Digest:
         """SHA-256 over all rows of the projections. The same for the same events, on every database."""
         ...

@@ -115,6 +115,11 @@ class Committed:
     party: PartyId
     received: int
 
+    @property
+    def size(self) -> int:
+        """Bytes of the entry and its disclosures."""
+        return len(self.entry) + sum(map(len, self.disclosures))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReceipt:

@@ -437,6 +437,35 @@ def test_while_one_reconciles_another_is_told_to_wait(bed: Bed, audited: Caller)
         assert other.get("/v1/reconciliation/grants").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/access",
+        "/v1/access.csv",
+        "/v1/snapshots",
+        "/v1/transfers",
+        "/v1/completeness",
+        "/v1/reconciliation",
+    ],
+)
+def test_while_projections_are_made_again_nothing_is_answered_in_place_of_the_whole(
+    caller: Caller, bed: Bed, path: str
+) -> None:
+    bed.push(caller.origin, 1, 2, 3)
+    bed.pipeline.project(caller.origin)
+    bed.push(caller.origin, 4)
+    log = f"/v1/logs/{caller.origin}"
+    assert (caller.get(log).json()["size"], caller.get(log).json()["projected"]) == (4, 3)
+    assert caller.get(path).status_code == 200
+    bed.store.drop_projections(caller.origin)
+    answer = caller.get(path)
+    assert "being made again" in assert_problem(answer, 503)["detail"]
+    assert answer.headers["retry-after"] == "5"
+    bed.pipeline.project(caller.origin)
+    assert caller.get(path).status_code == 200
+    assert caller.get(log).json()["projected"] == 4
+
+
 def test_a_stranger_to_the_store_s_positions_gets_no_row_twice_after_a_rebuild(
     audited: Caller, bed: Bed
 ) -> None:

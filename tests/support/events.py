@@ -18,15 +18,18 @@ from ledger.records import Committed
 from ledger.types import Position
 
 
-def committed(events: Iterable[Object], *, opaque: bool = False, start: int = 0) -> list[Committed]:
-    """Events as a store keeps them from position `start` on, all disclosed."""
+def committed(
+    events: Iterable[Object], *, opaque: bool = False, start: int = 0, received: int | None = None
+) -> list[Committed]:
+    """Events as a store keeps them from position `start` on, all disclosed; received at their own time if not told."""
     salts = (n.to_bytes(16, "big") for n in itertools.count(start << 32))
     found = []
     for position, value in enumerate(events, start):
         event = parse_event(value)
         visible = catalogue.check_event(event, allow_opaque=opaque).visible
         statement = commit_event(event, visible, lambda: next(salts))
-        entry = make_entry(statement, ORIGIN, ACME.id, event.time)
+        at = event.time if received is None else received
+        entry = make_entry(statement, ORIGIN, ACME.id, at)
         found.append(
             Committed(
                 position=Position(position),
@@ -39,7 +42,7 @@ def committed(events: Iterable[Object], *, opaque: bool = False, start: int = 0)
                 subject=event.subject,
                 time=event.time,
                 party=ACME.id,
-                received=event.time,
+                received=at,
             )
         )
     return found

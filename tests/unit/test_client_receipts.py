@@ -57,7 +57,9 @@ class Talk:
             values = [canonical.parse(line) for line in ready.body.splitlines()]
         else:
             note, values = parse_push(canonical.parse(ready.body))
-        answer: dict[str, Any] = json.loads(push_json(self.bed.pipeline.push(self.origin, PARTY, values, note)))
+        answer: dict[str, Any] = json.loads(
+            push_json(self.bed.pipeline.push(self.origin, PARTY, values, note))
+        )
         return answer
 
     def read(self, ready: Ready, answer: Any) -> PushAnswer:

@@ -286,12 +286,16 @@ class CheckpointRow(Row, table=True):
 
 
 class ProjectionRow(Row, table=True):
-    """How many events the projections have taken in."""
+    """How many events the projections have taken in.
+
+    `dropped` is how many they had taken in when they were dropped, until as many are in again; then 0.
+    """
 
     __tablename__ = "projections"
     __table_args__ = WIDE
     log: int = key_of_log(primary_key=True, sa_column_kwargs={"autoincrement": False})
     projected: int = big()
+    dropped: int = big()
 
 
 class AccessRow(Row, table=True):
