@@ -13,7 +13,7 @@ from ledger.errors import NotFound
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
 from ledger.records import Log
-from ledger.telemetry import Meter, Tracer
+from ledger.telemetry import Exposition, Meter, Tracer
 from ledger.types import Origin
 from ledger.workers import Worker
 
@@ -22,12 +22,15 @@ from ledger.workers import Worker
 class Services:
     """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own.
 
-    `stopping` is set as soon as this process has been told to end.
+    `stopping` is set as soon as this process has been told to end. `exposition` is what it has counted, None if it does
+    not count, and `metrics_secret` what is to be shown to see that, None for nothing.
     """
 
     pipeline: Pipeline
     worker: Worker | None
     stopping: Event = field(default_factory=Event)
+    exposition: Exposition | None = None
+    metrics_secret: str | None = None
 
     @property
     def store(self) -> Store:

@@ -1,6 +1,7 @@
 """`transfer-ledger`: the commands parse, call, format.
 
-    admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
+    admin.py     init, party, log, key, status, doctor, rebuild
+    serving.py   serve, worker
     feed.py      push, scenario
     imports.py, import_permissions.py   import
     queries.py   access, snapshot, transfer, reconcile
@@ -19,11 +20,11 @@ import typer
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
-from ledger.cli import admin, audit, feed, import_permissions, imports, queries
+from ledger.cli import admin, audit, feed, import_permissions, imports, queries, serving
 from ledger.cli.shared import app, complain, err, exit_code, plain
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "queries"]
+__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "queries", "serving"]
 
 
 def main() -> None:

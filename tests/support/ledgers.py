@@ -273,12 +273,15 @@ def origin(bed: Bed) -> Origin:
     return bed.create_log()
 
 
-@contextmanager
-def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
+def serving(bed: Bed, worker: Worker | None = None) -> AbstractContextManager[str]:
     """The API over `bed`, served by a real server at the URL that this yields."""
-    config = uvicorn.Config(
-        create_app(Services(bed.pipeline, worker)), log_config=None, access_log=False, lifespan="off"
-    )
+    return serving_services(Services(bed.pipeline, worker))
+
+
+@contextmanager
+def serving_services(services: Services) -> Iterator[str]:
+    """The API over these services, served by a real server at the URL that this yields."""
+    config = uvicorn.Config(create_app(services), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))

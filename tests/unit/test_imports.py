@@ -40,6 +40,7 @@ LAYERS = [
         "ledger.evidence",
         "ledger.pipeline",
         "ledger.doctor",
+        "ledger.vitals",
     },
     {"ledger.workers", "ledger.settings", "ledger.logs", "ledger.shutdown"},
     {"ledger.adapters"},
