@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask every few seconds: told at debug level only, while the answer is good."""
-_TRACE_HEADERS = (b"traceparent", b"tracestate")
 
 
 def route_of(scope: Scope) -> str:
@@ -77,6 +76,6 @@ class _Answer:
 
 
 def _parent(scope: Scope) -> dict[str, str]:
-    return {
-        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TRACE_HEADERS
-    }
+    """The caller's place in a trace. `tracestate` stays behind: a caller could write anything into it."""
+    found = [value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"]
+    return {"traceparent": found[0]} if len(found) == 1 else {}

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from ledger.settings import Settings
+
 RESERVE = 2.0
 """Seconds of a shutdown's bound that are kept for what comes after the last answer."""
 
@@ -16,19 +18,16 @@ RESERVE = 2.0
 class Server(uvicorn.Server):
     """A server of one application on one address.
 
-    Between `leave` and the end of `notice` it goes on as before, while `/readyz` says that it will not: so that a load
-    balancer can send new requests elsewhere.
-
-    Args:
-        notice: how long that takes, half of `seconds` at most.
-        seconds: bound of the whole shutdown.
+    After `leave` it goes on as before for `unready_seconds`, half of `shutdown_seconds` at most, while `/readyz` says
+    that it will not: so that a load balancer can send new requests elsewhere.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, notice: float, seconds: float) -> None:
-        notice = min(notice, seconds / 2)
+    def __init__(self, app: ASGIApp, settings: Settings, port: int) -> None:
+        seconds = settings.shutdown_seconds
+        notice = min(settings.unready_seconds, seconds / 2)
         config = uvicorn.Config(
             app,
-            host=host,
+            host=settings.host,
             port=port,
             log_config=None,
             access_log=False,

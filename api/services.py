@@ -18,7 +18,7 @@ from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
 from ledger.records import ApiKey, Log
-from ledger.telemetry import Meter, Tracer
+from ledger.telemetry import Exposition, Meter, Tracer
 from ledger.types import Origin
 from ledger.workers import Worker
 
@@ -77,13 +77,16 @@ class Room:
 class Services:
     """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own.
 
-    `stopping` is set as soon as this process has been told to end.
+    `stopping` is set as soon as this process has been told to end. `exposition` is what it has counted, None if it does
+    not count, and `metrics_secret` what is to be shown to see that, None for nothing.
     """
 
     pipeline: Pipeline
     worker: Worker | None
     intake: Intake
     stopping: Event = field(default_factory=Event)
+    exposition: Exposition | None = None
+    metrics_secret: str | None = None
     keys: RecentKeys = field(default_factory=RecentKeys)
     room: Room = field(default_factory=Room)
 

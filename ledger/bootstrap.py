@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from ledger.adapters.clock import SystemClock
 from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile, SignerFile
@@ -23,16 +25,21 @@ from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Keyring, Registrar, Signer, Store
 from ledger.records import ApiKey, Log, Scope
 from ledger.settings import CONFIG, Settings
+from ledger.telemetry import NO_METER, NO_TRACER, Exposition, Tracer
 from ledger.types import Origin, PartyId
+from ledger.vitals import Vitals, vitals_of
 from ledger.workers import Worker
 
 if TYPE_CHECKING:
     from ledger.adapters.evm import EvmChain
+    from ledger.adapters.prometheus import PrometheusMeter
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A ledger with its world. `operator` is the address that anchors."""
+    """A ledger with its world. `operator` is the address that anchors, `exposition` what is counted, if anything is."""
 
     settings: Settings
     store: Store
@@ -42,6 +49,7 @@ class Wired:
     pipeline: Pipeline
     registrar: Registrar | None
     operator: str
+    exposition: Exposition | None = None
 
     def worker(self) -> Worker:
         return Worker(self.pipeline, self.settings.poll_seconds)
@@ -140,8 +148,11 @@ def _write_config(settings: Settings, contract: ContractRef) -> None:
 
 
 @contextmanager
-def open_ledger(settings: Settings) -> Iterator[Wired]:
+def open_ledger(settings: Settings, *, service: bool = False) -> Iterator[Wired]:
     """The ledger in the data folder, with its chain; a managed chain runs while this is open.
+
+    Args:
+        service: count and trace the work, as settings and environment say.
 
     Raises:
         InputError: the folder is not initialised.
@@ -157,6 +168,7 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
         stack.callback(chain.close)
         operator_key = EvmKeyFile(settings.operator_key_file).load()
         keyring, clock = FileKeyring(settings.data / "keys" / "logs"), SystemClock()
+        meter = _meter(store, clock, settings) if service and settings.metrics != "off" else None
         pipeline = Pipeline(
             store=store,
             chain=chain,
@@ -165,6 +177,8 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
             clock=clock,
             random_bytes=os.urandom,
             policy=settings.policy,
+            meter=meter or NO_METER,
+            tracer=stack.enter_context(_tracer()) if service else NO_TRACER,
         )
         yield Wired(
             settings=settings,
@@ -175,7 +189,46 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
             pipeline=pipeline,
             registrar=_registrar(settings, chain),
             operator=address_of(operator_key),
+            exposition=meter,
         )
+
+
+def _meter(store: Store, clock: Clock, settings: Settings) -> PrometheusMeter:
+    from ledger.adapters.prometheus import PrometheusMeter
+
+    def read() -> list[Vitals]:
+        now = clock.now()
+        return [vitals_of(store, log.origin, now, settings.policy) for log in store.logs()]
+
+    meter = PrometheusMeter()
+    meter.watch(read)
+    return meter
+
+
+@contextmanager
+def _tracer() -> Iterator[Tracer]:
+    """OpenTelemetry's, if its environment names an endpoint for traces and its SDK is installed."""
+    if not _traces_wanted(os.environ):
+        yield NO_TRACER
+        return
+    try:
+        from ledger.adapters.opentelemetry import OpenTelemetryTracer
+    except ImportError:
+        log.warning("traces are wanted, but the extra otel is not installed")
+        yield NO_TRACER
+        return
+    tracer = OpenTelemetryTracer()
+    try:
+        yield tracer
+    finally:
+        tracer.close()
+
+
+def _traces_wanted(environment: Mapping[str, str]) -> bool:
+    off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    named = any(environment.get(name) for name in endpoints)
+    return named and not off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
 
 
 @contextmanager
@@ -240,6 +293,17 @@ def id_secret(settings: Settings) -> bytes:
     """
     _contract(settings)
     return SecretFile(settings.id_secret_file).load_or_create()
+
+
+def metrics_secret(settings: Settings) -> str | None:
+    """What who scrapes metrics must show; made once. None if nobody must show anything.
+
+    Raises:
+        InputError: the secret cannot be read.
+    """
+    if settings.metrics != "secret":
+        return None
+    return SecretFile(settings.metrics_secret_file).load_or_create().hex()
 
 
 def read_secret(path: Path) -> bytes:

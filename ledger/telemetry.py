@@ -63,6 +63,15 @@ class Meter(Protocol):
         ...
 
 
+class Exposition(Protocol):
+    """What a meter has taken, for whoever asks."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    def render(self) -> bytes: ...
+
+
 class Span(Protocol):
     """Something that takes time, while it does."""
 
@@ -80,8 +89,8 @@ class Tracer(Protocol):
         """A span around a block. An exception marks it as failed and passes through; its message is not kept.
 
         Args:
-            parent: headers of a request (`traceparent`, `tracestate`: W3C Trace Context), which make it a server's
-                span under the caller's.
+            parent: the header `traceparent` of a request (W3C Trace Context), if it has one; with it, or with an empty
+                mapping, it is a server's span.
         """
         ...
 

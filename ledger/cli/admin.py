@@ -1,4 +1,4 @@
-"""Set up, run and look after a ledger."""
+"""Set up and look after a ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ledger import documents, logs
+from ledger import documents
 from ledger.bootstrap import (
     create_api_key,
     create_party_key,
@@ -32,13 +32,10 @@ from ledger.cli.shared import (
     read_key,
 )
 from ledger.doctor import Difference, Doctor
-from ledger.errors import MalformedInput, Unavailable
-from ledger.intake import Intake
+from ledger.errors import MalformedInput
 from ledger.ports import Store
 from ledger.records import Party, PartyKey, Role, Scope
-from ledger.shutdown import Shutdown
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
-from ledger.workers import Worker
 
 log_app = typer.Typer(no_args_is_help=True, help="Create and list logs.")
 party_app = typer.Typer(no_args_is_help=True, help="Register and list parties.")
@@ -273,75 +270,6 @@ def key_revoke(
     with open_store_only(load_settings(context)) as (store, _, clock):
         store.revoke_api_key(id, clock.now())
     out.print(f"revoked {id}", markup=False)
-
-
-@app.command()
-def serve(
-    context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [default: 8420].")] = None,
-    worker: Annotated[bool | None, typer.Option(help="Seal, anchor and project in this process.")] = None,
-) -> None:
-    """Run the API, with the background work unless `--no-worker`. Ctrl-C ends it and loses nothing.
-
-    Example: `transfer-ledger --data ./ledger-data serve --port 8420`
-    """
-    from api.app import create_app  # here, so that no other command waits for a web framework to load
-    from api.server import Server
-    from api.services import Services
-
-    settings = load_settings(context, host=host, port=port, worker=worker)
-    logs.set_up(settings.log_level, service=True)
-    with Shutdown(settings.shutdown_seconds) as shutdown, open_ledger(settings) as ledger:
-        background = ledger.worker() if settings.worker else None
-        intake = Intake(ledger.pipeline)
-        app = create_app(Services(ledger.pipeline, background, intake, shutdown.requested))
-        server = Server(
-            app,
-            settings.host,
-            settings.port,
-            notice=settings.unready_seconds,
-            seconds=settings.shutdown_seconds,
-        )
-        shutdown.on_request(server.leave)
-        if background:
-            shutdown.on_request(background.request_stop)
-            background.start()
-        try:
-            server.run()
-        finally:
-            intake.close()
-            if background:
-                background.stop()
-
-
-@app.command("worker")
-def run_worker(
-    context: typer.Context,
-    once: Annotated[
-        bool, typer.Option("--once", help="Seal and anchor all that waits now, then end.")
-    ] = False,
-    wait: Annotated[float, typer.Option(min=0, help="With --once: seconds to wait for blocks.")] = 60.0,
-) -> None:
-    """Seal, anchor and project in a process of its own, beside `serve --no-worker`.
-
-    Example: `transfer-ledger --data ./ledger-data worker --once`
-    """
-    settings = load_settings(context)
-    logs.set_up(settings.log_level, service=True)
-    if once:
-        with open_ledger(settings) as ledger:
-            _settle(ledger.worker(), wait)
-        return
-    with Shutdown(settings.shutdown_seconds) as shutdown, open_ledger(settings) as ledger:
-        worker = ledger.worker()
-        shutdown.on_request(worker.request_stop)
-        worker.run()
-
-
-def _settle(worker: Worker, seconds: float) -> None:
-    if not worker.settle(seconds):
-        raise Unavailable("; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed")
 
 
 @app.command()

@@ -275,13 +275,20 @@ def origin(bed: Bed) -> Origin:
     return bed.create_log()
 
 
-@contextmanager
-def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[str]:
+def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> AbstractContextManager[str]:
     """The API over `bed`, served by a real server at the URL that this yields; on any port, unless one is told."""
-    intake = Intake(bed.pipeline)
-    config = uvicorn.Config(
-        create_app(Services(bed.pipeline, worker, intake)), log_config=None, access_log=False, lifespan="off"
-    )
+    return serving_services(services(bed.pipeline, worker), port)
+
+
+def services(pipeline: Pipeline, worker: Worker | None = None, **settings: Any) -> Services:
+    """What the API is made of, over `pipeline`."""
+    return Services(pipeline, worker, Intake(pipeline), **settings)
+
+
+@contextmanager
+def serving_services(services: Services, port: int = 0) -> Iterator[str]:
+    """The API over these services, served by a real server at the URL that this yields."""
+    config = uvicorn.Config(create_app(services), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -291,7 +298,7 @@ def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[s
         finally:
             server.should_exit = True
             thread.join()
-            intake.close()
+            services.intake.close()
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -26,6 +26,7 @@ ACME = PartyId("acme")
 T = TypeVar("T")
 
 FAST = {"SEAL_LEAVES": "50", "SEAL_SECONDS": "0.2", "POLL_SECONDS": "0.05"}
+NOTHING: Mapping[str, str] = {}
 _LISTENING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)")
 
 
@@ -76,14 +77,18 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *words: str, settings: Mapping[str, str] = FAST) -> Iterator[Running]:
+def running(
+    folder: Path, *words: str, settings: Mapping[str, str] = FAST, environment: Mapping[str, str] = NOTHING
+) -> Iterator[Running]:
     """`transfer-ledger` with these words on a data folder; killed at the end, if it still runs."""
     output = folder.with_name(f"{folder.name}-{words[0]}.log")
-    environment = {f"TRANSFER_LEDGER_{name}": value for name, value in settings.items()}
+    given = {f"TRANSFER_LEDGER_{name}": value for name, value in settings.items()}
     command = [str(Path(sys.executable).parent / "transfer-ledger"), "--data", str(folder), *words]
     with (
         output.open("wb") as file,
-        subprocess.Popen(command, env={**os.environ, **environment}, stdout=file, stderr=file) as process,
+        subprocess.Popen(
+            command, env={**os.environ, **given, **environment}, stdout=file, stderr=file
+        ) as process,
     ):
         try:
             yield Running(process, output)

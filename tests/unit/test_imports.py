@@ -52,6 +52,7 @@ LAYERS = [
         "ledger.pipeline",
         "ledger.promises",
         "ledger.doctor",
+        "ledger.vitals",
     },
     {"ledger.workers", "ledger.settings", "ledger.logs", "ledger.shutdown"},
     {"ledger.adapters"},
