@@ -22,7 +22,7 @@ class Retries:
     time by `Retry-After` is not asked before it; one that names more than `longest` is not asked again.
     """
 
-    tries: int = 6
+    tries: int = 7
     first: float = 0.25
     longest: float = 30.0
 
