@@ -26,6 +26,7 @@ from ledger.otlp.records import MAX_DEPTH, MAX_GROUPS, LogRecord, Read, members,
 from ledger.types import to_base64
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_SIZES = {FIXED64: 8, FIXED32: 4}
 
 # Numbers and wire types of the fields that a message is read for:
 # opentelemetry/proto/collector/logs/v1/logs_service.proto, logs/v1/logs.proto, common/v1/common.proto
@@ -138,26 +139,25 @@ def _fields(data: bytes, known: Mapping[int, int]) -> Iterator[tuple[int, int, b
     """The known fields of a message: number, integer (0 but for a varint), and bytes (none for a varint)."""
     at, end = 0, len(data)
     while at < end:
-        tag, at = _varint(data, at)
+        tag, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at)
         number, kind = tag >> 3, tag & 7
         integer = length = 0
-        if kind == VARINT:
+        if kind == LENGTH:
+            length, at = (data[at], at + 1) if at < end and data[at] < 0x80 else _varint(data, at)
+        elif kind == VARINT:
             integer, at = _varint(data, at)
-        elif kind == LENGTH:
-            length, at = _varint(data, at)
-        elif kind in (FIXED64, FIXED32):
-            length = 8 if kind == FIXED64 else 4
+        elif kind in _SIZES:
+            length = _SIZES[kind]
         else:
             raise _malformed(f"wire type {kind}")
         content = data[at : at + length]
         at += length
         if at > end:
             raise _malformed("a field that ends after its message")
-        if number not in known:
-            continue
-        if known[number] != kind:
+        if (expected := known.get(number)) == kind:
+            yield number, integer, content
+        elif expected is not None:
             raise _malformed(f"wire type {kind} for field {number}")
-        yield number, integer, content
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
