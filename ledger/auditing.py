@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -157,16 +157,16 @@ class Auditor:
             reach_after=reach(grants[1], owners[1]),
         )
 
-    def newest_in_phase(self, resource: str, phase: Phase, transfer: str | None = None) -> Position:
-        """The newest snapshot of a resource in a phase. Raises NotFound."""
-        equal: dict[str, str | bool] = {"resource": resource, "phase": phase.value}
-        which = ViewFilter(equal if transfer is None else {**equal, "subject": transfer})
+    def newest_in_phase(self, which: ViewFilter, phase: Phase) -> Position:
+        """The newest snapshot in a phase of those that match, such as those of one resource. Raises NotFound."""
+        which = replace(which, equal={**which.equal, "phase": phase.value})
         newest = max(
             self.store.scan_snapshots(self.log.origin, which),
             key=lambda record: (record.captured, record.position),
             default=None,
         )
         if newest is None:
+            resource = str(which.equal.get("resource"))
             raise NotFound(
                 f"no snapshot of that resource in the phase {phase.value}", got=repr(resource[:200])
             )
@@ -217,24 +217,36 @@ class Auditor:
     def reconcile(
         self, which: ViewFilter, progress: Callable[[int], None] = lambda done: None
     ) -> ReconciliationReport:
-        """Hold all accesses that match against the snapshots, and all grants against their use, in one pass.
+        """Hold accesses against the snapshots, and grants against their use, in one pass over a span of time.
 
-        Memory grows with the grants, not with the accesses. `progress` is told how many accesses were judged.
+        The accesses that match are counted by verdict. Grants are told of those that snapshots of the same transfer,
+        phase and party showed, and their use is that by all accesses of the span, whichever was asked about: what
+        somebody else used is not unused. Memory grows with the grants, not with the accesses.
+
+        Args:
+            progress: told how many accesses were judged.
         """
-        origin, report = self.log.origin, ReconciliationReport()
-        snapshots = (
-            snapshot
-            for record in self.store.scan_snapshots(origin, ViewFilter({}))
-            if (snapshot := _legible(record)) is not None
-        )
-        for found in reconcile(snapshots, self.store.scan_accesses(origin, which)):
+        origin, report, shown = self.log.origin, ReconciliationReport(), set[str]()
+        judged = 0
+        accesses = self.store.scan_accesses(origin, ViewFilter({}, which.since, which.until))
+        for found in reconcile(self._told(which, shown), accesses):
             match found:
                 case Judgement():
-                    report.count(found)
-                    progress(report.accesses)
-                case GrantUse():
+                    judged += 1
+                    progress(judged)
+                    if _matches(found.access, which):
+                        report.count(found)
+                case GrantUse() if resource_key(found.resource) in shown:
                     report.uses.append(found)
         return report
+
+    def _told(self, which: ViewFilter, shown: set[str]) -> Iterator[Snapshot]:
+        """All snapshots in order; `shown` takes in the resources of those that match."""
+        for record in self.store.scan_snapshots(self.log.origin, ViewFilter({})):
+            if (snapshot := _legible(record)) is not None:
+                if _matches(record, which):
+                    shown.add(resource_key(snapshot.resource))
+                yield snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +258,11 @@ class Comparison:
     difference: Difference
     reach_before: Reach
     reach_after: Reach
+
+    @property
+    def is_of_one_system(self) -> bool:
+        """Whether one system told both. What only another system tells of seems to come and go."""
+        return self.before.source_system == self.after.source_system
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +350,15 @@ class _InForce:
             (record,) = self.store.snapshots(self.origin, ViewFilter({}), Position(position - 1), 1)
             self.snapshots[position] = _legible(record)
         return self.snapshots[position]
+
+
+_SHARED = ("phase", "subject", "party")
+"""What accesses and snapshots can both be asked for by."""
+
+
+def _matches(record: AccessRecord | SnapshotRecord, which: ViewFilter) -> bool:
+    names = which.equal if isinstance(record, AccessRecord) else which.equal.keys() & set(_SHARED)
+    return all(getattr(record, name) == which.equal[name] for name in names)
 
 
 def _legible(record: SnapshotRecord) -> Snapshot | None:

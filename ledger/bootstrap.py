@@ -6,6 +6,7 @@ than most commands.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING
 from ledger.adapters.clock import SystemClock
 from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile
 from ledger.anchor import ContractRef
-from ledger.disclosure import SALT_BYTES
 from ledger.errors import InputError, NotFound
 from ledger.keys import api_key_text
 from ledger.pipeline import Pipeline
@@ -160,7 +160,7 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
             anchorer=EvmAnchorer(chain, operator_key),
             keyring=keyring,
             clock=clock,
-            salt=lambda: secrets.token_bytes(SALT_BYTES),
+            random_bytes=os.urandom,
             policy=settings.policy,
         )
         yield Wired(

@@ -377,6 +377,7 @@ class SideDocument(TypedDict):
     phase: str
     captured: str
     transfer: str
+    source_system: str | None
     public: bool | None
     external_principals: list[str]
     notes: list[str]
@@ -391,9 +392,13 @@ class ChangeDocument(TypedDict):
 
 
 class DifferenceDocument(TypedDict):
-    """What changed between two snapshots of a resource. `words` says it, one sentence for each change."""
+    """What changed between two snapshots of a resource. `words` says it, one sentence for each change.
+
+    Unless `one_system` told both, what only one of the two systems tells of seems to come and go.
+    """
 
     resource: str
+    one_system: bool
     before: SideDocument
     after: SideDocument
     added: list[dict[str, Any]]
@@ -415,6 +420,7 @@ def comparison(origin: Origin, value: Comparison) -> DifferenceDocument:
             "phase": record.phase.value,
             "captured": format_time(record.captured),
             "transfer": record.subject,
+            "source_system": record.source_system,
             "public": reached.public,
             "external_principals": list(reached.external),
             "notes": list(reached.notes),
@@ -427,6 +433,7 @@ def comparison(origin: Origin, value: Comparison) -> DifferenceDocument:
     }
     return {
         "resource": value.after.resource or "",
+        "one_system": value.is_of_one_system,
         "before": side(value.before, after=False),
         "after": side(value.after, after=True),
         "added": [*map(grant, change.added)],

@@ -20,15 +20,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import repeat
 from typing import cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, Disclosure, disclose
+from ledger.disclosure import RESERVED, Disclosure, digest_of, disclosure_text, parse_disclosure
 from ledger.errors import InvalidEvent, MalformedInput, TooLarge
 from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
 
 VERSION = 1
+_MEMBERS = ("v", "log", "event", "data", "party", "received")
 SD_ALG = "sha-256"
 MAX_EVENT_BYTES = 256 * 1024
 """Canonical size over which one event is refused."""
@@ -42,6 +44,8 @@ class Phase(StrEnum):
     STORAGE = "storage"
 
 
+_PHASES = {phase.value: phase for phase in Phase}
+
 _OPAQUE = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
 _HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = re.compile(
@@ -49,8 +53,9 @@ _RFC3339 = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 """A name that may be told in an error: one that looks otherwise might be somebody's address."""
-_DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_DIGEST = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 """The base64url of 32 bytes: the last character holds four bits and two zeros."""
+_DIGESTS = re.compile(rf"(?:{_DIGEST}(?:\n{_DIGEST})*)?")
 
 _ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
     "specversion": (re.compile(r"1\.0"), "1.0"),
@@ -75,6 +80,12 @@ _ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
 }
 REQUIRED = ("specversion", "id", "source", "type", "subject", "time", "phase")
 """CloudEvents attributes that an event must have; `phase` is the ledger's one extension attribute."""
+_REQUIRED = frozenset(REQUIRED)
+_REQUIRED_LINES = re.compile("\n".join(f"(?:{_ATTRIBUTES[name][0].pattern})" for name in REQUIRED))
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000
+"""Unix milliseconds between which a time has a year of four digits in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class Event:
 
     @property
     def phase(self) -> Phase:
-        return Phase(self.attributes["phase"])
+        return _PHASES[self.attributes["phase"]]
 
     @property
     def subject(self) -> str:
@@ -129,15 +140,20 @@ def event_time(text: str) -> int:
 
     A time without an offset is refused: it would mean another moment on another machine.
     """
+    millis = _millis(text) if _RFC3339.fullmatch(text) else None
+    if millis is None:
+        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40]))
+    return millis
+
+
+def _millis(text: str) -> int | None:
+    """Unix milliseconds of a time that is spelled as it should be; None if there is no such time."""
     try:
-        if not _RFC3339.fullmatch(text):
-            raise ValueError
-        # Nine decimals are legal, Python reads six.
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-        delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40])) from None
-    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+        since = datetime.fromisoformat(text) - _EPOCH
+    except ValueError:
+        return None
+    millis = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+    return millis if _YEAR_1 <= millis < _YEAR_10000 else None
 
 
 def parse_event(value: Value) -> Event:
@@ -149,19 +165,13 @@ def parse_event(value: Value) -> Event:
     """
     if not isinstance(value, dict):
         raise invalid([("", "not a JSON object")])
-    problems = [(name, "missing") for name in (*REQUIRED, "data") if name not in value]
-    for name, attribute in value.items():
-        if name == "data":
-            problems += _data_problems(attribute)
-        elif problem := _attribute_problem(name, attribute):
-            problems.append((name if _NAME.fullmatch(name) else "?", problem))
-    if problems:
-        raise invalid(problems)
-    data = cast(Object, value["data"])
-    event = Event({name: cast(str, v) for name, v in value.items() if name != "data"}, data)
+    attributes = dict(value)
+    data = attributes.pop("data", None)
+    if not (_is_sound(attributes) and isinstance(data, dict) and RESERVED.isdisjoint(data)):
+        raise invalid(_problems(value))
     if (size := len(canonical.encode(value))) > MAX_EVENT_BYTES:
         raise TooLarge("an event that is too large", expected=f"at most {MAX_EVENT_BYTES} bytes", got=size)
-    return event
+    return Event(cast(dict[str, str], attributes), data)
 
 
 def invalid(problems: Sequence[tuple[str, str]]) -> InvalidEvent:
@@ -172,6 +182,33 @@ def invalid(problems: Sequence[tuple[str, str]]) -> InvalidEvent:
         f"not a valid event: {place or 'event'}: {problem}{more}",
         details={"problems": [{"at": at, "problem": what} for at, what in problems[:100]]},
     )
+
+
+def _is_sound(attributes: Mapping[str, Value]) -> bool:
+    """Whether every required attribute is there, and every attribute in form: no `_attribute_problem` in any.
+
+    The required ones are matched at once, each in a line of its own: no pattern takes a line feed.
+    """
+    try:
+        lines = "\n".join([cast(str, attributes[name]) for name in REQUIRED])
+    except (KeyError, TypeError):
+        return False
+    if not _REQUIRED_LINES.fullmatch(lines) or _millis(cast(str, attributes["time"])) is None:
+        return False
+    if len(attributes) == len(REQUIRED):
+        return True
+    others = attributes.keys() - _REQUIRED
+    return not any(_attribute_problem(name, attributes[name]) for name in others)
+
+
+def _problems(value: Object) -> list[tuple[str, str]]:
+    problems = [(name, "missing") for name in (*REQUIRED, "data") if name not in value]
+    for name, attribute in value.items():
+        if name == "data":
+            problems += _data_problems(attribute)
+        elif problem := _attribute_problem(name, attribute):
+            problems.append((name if _NAME.fullmatch(name) else "?", problem))
+    return problems
 
 
 def _attribute_problem(name: str, value: Value) -> str | None:
@@ -196,11 +233,15 @@ def _data_problems(data: Value) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An event turned into commitments, with the disclosures that open them."""
+    """An event turned into commitments, with the texts of the disclosures that open them."""
 
     event: Event
     data: Object
-    disclosures: tuple[Disclosure, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def disclosures(self) -> tuple[Disclosure, ...]:
+        return tuple(map(parse_disclosure, self.texts))
 
 
 def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
@@ -208,13 +249,16 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
 
     `salt` answers 16 fresh random bytes at each call.
     """
-    disclosures = tuple(
-        disclose(salt(), name, value) for name, value in event.data.items() if name not in visible
-    )
-    data: Object = {name: value for name, value in event.data.items() if name in visible}
-    data["_sd"] = sorted(d.digest for d in disclosures)  # type: ignore[assignment]  # list is invariant
+    data: Object = {}
+    texts = []
+    for name, value in event.data.items():
+        if name in visible:
+            data[name] = value
+        else:
+            texts.append(disclosure_text(salt(), name, value))
+    data["_sd"] = sorted(map(digest_of, texts))  # type: ignore[assignment]  # list is invariant
     data["_sd_alg"] = SD_ALG
-    return Statement(event, data, disclosures)
+    return Statement(event, data, tuple(texts))
 
 
 def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:
@@ -253,38 +297,56 @@ def parse_entry(data: bytes) -> Entry:
     Raises:
         MalformedInput: naming what is out of form.
     """
-    match canonical.parse_canonical(data):
-        case {
-            "v": int(version),
-            "log": str(log),
-            "event": dict(attributes),
-            "data": {"_sd": list(sd), "_sd_alg": "sha-256", **visible},
-            "party": str(party),
-            "received": str(received),
-            **rest,
-        } if not rest and version is not True and version == VERSION and RESERVED.isdisjoint(visible):
-            digests = [d for d in sd if isinstance(d, str) and _DIGEST.fullmatch(d)]
-        case _:
-            raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
-    if len(digests) != len(sd):
+    value = canonical.parse_canonical(data)
+    version, log, attributes, visible, party, received = map(value.pop, _MEMBERS, repeat(None))
+    if not (
+        not value
+        and version == VERSION
+        and version is not True
+        and isinstance(log, str)
+        and isinstance(attributes, dict)
+        and isinstance(visible, dict)
+        and isinstance(party, str)
+        and isinstance(received, str)
+        and isinstance(sd := visible.pop("_sd", None), list)
+        and visible.pop("_sd_alg", None) == SD_ALG
+        and RESERVED.isdisjoint(visible)
+    ):
+        raise MalformedInput("not an entry", expected="v 1, log, event, data, party, received")
+    if not _are_digests(sd):
         raise MalformedInput(
             "an entry with something else among its digests", expected="base64url of 32 bytes"
         )
+    digests = cast(list[str], sd)
     if digests != sorted(set(digests)):
         raise MalformedInput("an entry whose digests are not sorted and distinct")
-    if missing := [name for name in REQUIRED if name not in attributes]:
-        raise MalformedInput("an entry whose event lacks attributes", got=", ".join(missing))
-    for name, value in attributes.items():
-        if problem := _attribute_problem(name, value):
-            raise MalformedInput(f"an entry with a malformed attribute {name[:60]!r}", expected=problem)
+    if not _is_sound(attributes):
+        raise _malformed(attributes)
     return Entry(
-        origin=parse_origin(log),
-        attributes=cast(dict[str, str], attributes),
-        sd=tuple(digests),
-        visible=cast(Object, visible),
-        party=parse_party_id(party),
-        received=parse_time(received),
+        parse_origin(log),
+        cast(dict[str, str], attributes),
+        tuple(digests),
+        visible,
+        parse_party_id(party),
+        parse_time(received),
     )
+
+
+def _are_digests(sd: list[Value]) -> bool:
+    """Whether each is the base64url of 32 bytes; matched at once, in lines, of which the length tells the number."""
+    try:
+        lines = "\n".join(cast(list[str], sd))
+    except TypeError:
+        return False
+    return len(lines) == max(44 * len(sd) - 1, 0) and _DIGESTS.fullmatch(lines) is not None
+
+
+def _malformed(attributes: Object) -> MalformedInput:
+    if missing := [name for name in REQUIRED if name not in attributes]:
+        return MalformedInput("an entry whose event lacks attributes", got=", ".join(missing))
+    problems = ((name, _attribute_problem(name, value)) for name, value in attributes.items())
+    name, problem = next((name, problem) for name, problem in problems if problem)
+    return MalformedInput(f"an entry with a malformed attribute {name[:60]!r}", expected=problem)
 
 
 def same_content(event: Event, entry: Entry, disclosures: Sequence[Disclosure]) -> bool:
@@ -304,4 +366,6 @@ def same_content(event: Event, entry: Entry, disclosures: Sequence[Disclosure]) 
 
 def _same(left: Value, right: Value) -> bool:
     # Python holds 1 == True == 1.0; canonical bytes tell true from 1 and take 1.0 for 1, as JSON does.
+    if type(left) is str and type(right) is str:
+        return left == right
     return canonical.encode(left) == canonical.encode(right)

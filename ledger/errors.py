@@ -61,6 +61,10 @@ class LedgerError(Exception):
         self.advice = advice or self.advice_default
         self.details: dict[str, Any] = dict(details or {})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would make it again of `args` alone, which are not all that its kind asks for.
+        return _made_again, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         text = self.message
         if self.expected is not None:
@@ -68,6 +72,12 @@ class LedgerError(Exception):
         if self.got is not None:
             text += f"{',' if self.expected is not None else ':'} got {self.got}"
         return f"{text}. {self.advice}" if self.advice else text
+
+
+def _made_again(kind: type[LedgerError], args: tuple[Any, ...], members: Mapping[str, Any]) -> LedgerError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(members)
+    return error
 
 
 class InputError(LedgerError):

@@ -44,12 +44,12 @@ NodeReader: TypeAlias = Callable[[Sequence[NodeId]], Sequence[Digest]]
 
 def leaf_hash(data: bytes) -> Digest:
     """SHA-256(0x00 ‖ data) (RFC 9162 §2.1.1)."""
-    return Digest(hashlib.sha256(b"\x00" + data).digest())
+    return Digest.of(b"\x00" + data)
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:
     """SHA-256(0x01 ‖ left ‖ right) (RFC 9162 §2.1.1)."""
-    return Digest(hashlib.sha256(b"\x01" + left + right).digest())
+    return Digest.of(b"\x01" + left + right)
 
 
 class _TaggedMerkleTools(MerkleTools):  # type: ignore[misc]  # the package has no types

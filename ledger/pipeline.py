@@ -18,7 +18,7 @@ from ledger import catalogue
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
-from ledger.disclosure import parse_disclosure
+from ledger.disclosure import parse_disclosure, salts
 from ledger.entry import Event, Statement, commit_event, make_entry, parse_entry, parse_event, same_content
 from ledger.errors import (
     Conflict,
@@ -75,7 +75,7 @@ class Pipeline:
     """Stages and ports, wired. Safe to use from several threads.
 
     Args:
-        salt: answers 16 fresh random bytes at each call.
+        random_bytes: answers that many bytes of a cryptographic source, for salts; such as `os.urandom`.
         anchorer: None in a process that only pushes and reads.
     """
 
@@ -87,7 +87,7 @@ class Pipeline:
         anchorer: Anchorer | None,
         keyring: Keyring,
         clock: Clock,
-        salt: Callable[[], bytes],
+        random_bytes: Callable[[int], bytes],
         policy: Policy,
     ) -> None:
         self.store = store
@@ -95,7 +95,7 @@ class Pipeline:
         self.keyring = keyring
         self.clock = clock
         self.policy = policy
-        self._salt = salt
+        self._random_bytes = random_bytes
         self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
         self._anchoring = AnchorMachine(store, chain, anchorer, keyring, clock, self.guard, policy)
@@ -123,7 +123,8 @@ class Pipeline:
             if work.conflicts:
                 transaction.keep_conflicts(work.attempts)
             elif work.fresh:
-                transaction.append(work.fresh, self._receipt(origin, work))
+                work.receipt = self._receipt(origin, work)
+                transaction.append(work.fresh, work.receipt)
         if work.conflicts:
             raise work.conflict_error()
         return self._result(origin, work)
@@ -147,11 +148,12 @@ class Pipeline:
             )
         problems: list[dict[str, str]] = []
         statements = []
+        salt = salts(self._random_bytes)
         for number, value in enumerate(values):
             try:
                 event = parse_event(value)
                 visible = catalogue.check_event(event, allow_opaque=opaque).visible
-                statements.append(commit_event(event, visible, self._salt))
+                statements.append(commit_event(event, visible, salt))
             except InvalidEvent as error:
                 problems += [
                     {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
@@ -195,13 +197,8 @@ class Pipeline:
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
     def _result(self, origin: Origin, work: _Push) -> PushResult:
-        receipts: dict[Position, StoredReceipt] = {}
-        for position in sorted(committed.position for _, _, committed in work.placed):
-            newest = next(reversed(receipts.values()), None)
-            if newest is None or position >= newest.first + newest.count:
-                found = self.store.receipt(origin, position)
-                receipts[found.first] = found
-        firsts = list(receipts)
+        receipts = self._receipts(origin, work)
+        firsts = [receipt.first for receipt in receipts]
         pushed = tuple(
             Pushed(
                 event,
@@ -212,7 +209,15 @@ class Pipeline:
             )
             for event, status, committed in work.placed
         )
-        return PushResult(pushed, tuple(receipt.note for receipt in receipts.values()))
+        return PushResult(pushed, tuple(receipt.note for receipt in receipts))
+
+    def _receipts(self, origin: Origin, work: _Push) -> list[StoredReceipt]:
+        """The receipts that cover a push's events, in order: those of duplicates, and the push's own."""
+        receipts: list[StoredReceipt] = []
+        for position in sorted(work.standing):
+            if not receipts or position >= receipts[-1].first + receipts[-1].count:
+                receipts.append(self.store.receipt(origin, position))
+        return receipts if work.receipt is None else [*receipts, work.receipt]
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
@@ -298,32 +303,37 @@ class _Push:
         self.fresh: list[Committed] = []
         self.conflicts: list[ConflictAttempt] = []
         self.placed: list[tuple[Event, PushStatus, Committed]] = []
+        self.standing: set[Position] = set()
+        self.receipt: StoredReceipt | None = None
 
     def sort(self, statements: Sequence[Statement]) -> None:
-        known = self.transaction.find([statement.event.key for statement in statements])
-        for statement in statements:
+        keys = [statement.event.key for statement in statements]
+        known = self.transaction.find(keys)
+        for key, statement in zip(keys, statements, strict=True):
             event = statement.event
-            if (standing := known.get(event.key)) is None:
-                known[event.key] = committed = self._committed(statement)
+            if (standing := known.get(key)) is None:
+                known[key] = committed = self._committed(statement, key)
                 self.fresh.append(committed)
                 self.placed.append((event, PushStatus.ACCEPTED, committed))
             elif standing.party == self.party and is_same_event(event, standing):
                 self.placed.append((event, PushStatus.DUPLICATE, standing))
+                if self._stands(standing):
+                    self.standing.add(standing.position)
             else:
-                committed = self._committed(statement)
+                committed = self._committed(statement, key)
                 self.conflicts.append(
                     ConflictAttempt(standing.position, committed.entry, committed.disclosures, self.received)
                 )
 
-    def _committed(self, statement: Statement) -> Committed:
+    def _committed(self, statement: Statement, key: Digest) -> Committed:
         event = statement.event
         entry = make_entry(statement, self.origin, self.party, self.received)
         return Committed(
             position=Position(self.transaction.head.size + len(self.fresh)),
             leaf=leaf_hash(entry),
             entry=entry,
-            disclosures=tuple(d.text for d in statement.disclosures),
-            key=event.key,
+            disclosures=statement.texts,
+            key=key,
             type=event.type,
             phase=event.phase,
             subject=event.subject,
@@ -337,8 +347,9 @@ class _Push:
         """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
         return [conflict for conflict in self.conflicts if self._stands(conflict)]
 
-    def _stands(self, conflict: ConflictAttempt) -> bool:
-        return conflict.position < self.transaction.head.size
+    def _stands(self, event: Committed | ConflictAttempt) -> bool:
+        """Whether it is, or is about, an event that was there before this push."""
+        return event.position < self.transaction.head.size
 
     def conflict_error(self) -> LedgerError:
         first = self.conflicts[0]

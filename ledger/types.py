@@ -6,11 +6,11 @@ JSON and on the chain.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
+from binascii import a2b_base64, b2a_base64
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType, Self
 
 from ledger.errors import MalformedInput
@@ -51,7 +51,7 @@ class Digest(bytes):
     @classmethod
     def of(cls, data: bytes) -> Self:
         """SHA-256 of `data` (FIPS 180-4)."""
-        return cls(hashlib.sha256(data).digest())
+        return bytes.__new__(cls, hashlib.sha256(data).digest())
 
     @classmethod
     def from_base64(cls, text: str) -> Self:
@@ -93,6 +93,7 @@ RESERVED_SEGMENTS = frozenset(
 """Words that follow an origin in paths and names, such as `<origin>/batch/7`, and so cannot be part of one."""
 
 
+@lru_cache(maxsize=256)
 def parse_origin(text: str) -> Origin:
     """Accept a host with at least one dot, an optional port, and at least one path segment, in lower case.
 
@@ -120,6 +121,7 @@ def log_id(origin: Origin) -> LogId:
 _PARTY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
+@lru_cache(maxsize=256)
 def parse_party_id(text: str) -> PartyId:
     """Accept 1 to 63 of `a-z 0-9 . _ -`, starting with a letter or digit."""
     if not _PARTY.fullmatch(text):
@@ -132,6 +134,7 @@ def parse_party_id(text: str) -> PartyId:
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.([0-9]{3})Z")
 
 
+@lru_cache(maxsize=256)  # all events of a push were received at one time
 def format_time(millis: int) -> str:
     """RFC 3339 in UTC with exactly three decimals: the one form the ledger writes.
 
@@ -148,6 +151,7 @@ def format_time(millis: int) -> str:
     return moment.isoformat(timespec="milliseconds") + "Z"
 
 
+@lru_cache(maxsize=256)
 def parse_time(text: str) -> int:
     """Unix milliseconds of a time in exactly the form that `format_time` writes."""
     match = _TIME.fullmatch(text)
@@ -162,16 +166,23 @@ def parse_time(text: str) -> int:
     return seconds * 1000 + int(match[2])
 
 
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
+"""What stands for 62 and 63 in the other alphabet; what stands for them here, and padding, becomes no base64 at all."""
+_LAST = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
+"""Last characters whose spare bits are zero, by how many characters stand in the last group."""
+
+
 def to_base64(data: bytes) -> str:
     """Standard, padded base64 (RFC 4648 §4)."""
-    return base64.b64encode(data).decode("ascii")
+    return b2a_base64(data, newline=False).decode()
 
 
 def from_base64(text: str) -> bytes:
     """Parse standard base64 strictly: accepted only if encoding the bytes gives the same text again."""
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        data = a2b_base64(text)
+    except ValueError:
         data = None
     if data is None or to_base64(data) != text:
         raise MalformedInput("not base64", expected="standard padded base64", got=repr(text[:80]))
@@ -180,16 +191,18 @@ def from_base64(text: str) -> bytes:
 
 def to_base64url(data: bytes) -> str:
     """URL-safe base64 without padding (RFC 4648 §5), as JOSE and SD-JWT use it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_URLSAFE).rstrip(b"=").decode()
 
 
 def from_base64url(text: str) -> bytes:
-    """Parse unpadded URL-safe base64 strictly."""
+    """Parse unpadded URL-safe base64 strictly: only what encoding the bytes would give again."""
+    last = len(text) % 4
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        spelled = text.encode("ascii")
+        data = a2b_base64(spelled.translate(_STANDARD) + b"=" * (-last % 4), strict_mode=True)
+    except ValueError:
         data = None
-    if data is None or to_base64url(data) != text:
+    if data is None or (last and spelled[-1] not in _LAST[last]):
         raise MalformedInput("not base64url", expected="URL-safe base64 without padding", got=repr(text[:80]))
     return data
 

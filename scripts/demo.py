@@ -69,6 +69,7 @@ def play(world: World, options: argparse.Namespace) -> None:
         platform.push()
         demo_ledger.anchor(world)
         findings = auditor.look(platform.pushed())
+        auditor.ask(findings)
         worst = auditor.worst(findings)
         auditor.verify(worst, findings)
         auditor.meet_tampered_proofs()

@@ -11,6 +11,7 @@ from random import Random
 
 import demo_attacks as attacks
 from demo_findings import Finding, Reader, planted
+from demo_show import Command
 from demo_world import ORIGIN, World, wait_until
 
 from ledger import canonical
@@ -63,6 +64,41 @@ class Auditor:
                 f" {len(found - hidden)} others",
             )
             return findings
+
+    def ask(self, findings: Sequence[Finding]) -> None:
+        why = "What a transfer's three phases lack, what changed in permissions, and which access nothing explains."
+        with self.world.show.step("The auditor asks", why):
+            if findings:
+                self.world.must(self._asking("transfer", "show", findings[0].transfer), lines=12)
+            self.world.must(self._asking("transfer", "completeness", "--limit", 4), lines=5)
+            judged = self.world.must(self._asking("reconcile", "--verdict", "not-permitted"), lines=3)
+            strangers = {f.position for f in findings if f.fault == "outside-account"}
+            self.world.show.expect(
+                strangers == {int(line.split()[0]) for line in judged.out.splitlines()[1:]},
+                f"{len(strangers)} accesses that no permission in force explains: those of the outside accounts",
+            )
+            self._compare(findings)
+
+    def _compare(self, findings: Sequence[Finding]) -> None:
+        """The snapshot that opened a bucket to all, and the one before it."""
+        opened = [finding.position for finding in findings if finding.fault == "public-bucket"]
+        if not opened:
+            return
+        with self.world.http("auditor") as http:
+            snapshots = list(Reader(http, ORIGIN).rows("/v1/snapshots"))
+        public = next(s for s in snapshots if s["position"] == opened[0])
+        earlier = [
+            s for s in snapshots if s["resource"] == public["resource"] and s["captured"] < public["captured"]
+        ]
+        before = max(earlier, key=lambda s: str(s["captured"]))["position"]
+        ran = self.world.must(self._asking("snapshot", "diff", before, opened[0]), lines=4)
+        self.world.show.expect(
+            "Anybody may now s3:GetObject" in ran.out, "the day on which the replays lay open"
+        )
+
+    def _asking(self, *words: str | int) -> Command:
+        where = ("--url", self.world.url, "--log", ORIGIN)
+        return self.world.with_api_key("auditor", *words, *where)
 
     def verify(self, position: int, findings: Sequence[Finding]) -> None:
         why = "Against the auditor's own roots: the key that was published with the log, and the contract."

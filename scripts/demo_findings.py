@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,13 +30,7 @@ class Reader:
 
     def findings(self) -> list[Finding]:
         """One for each fault of each transfer, by the first event that shows it."""
-        accesses, snapshots = list(self.rows("/v1/access")), list(self.rows("/v1/snapshots"))
-        found = [
-            *self._strangers(accesses, snapshots),
-            *self._open_to_all(snapshots),
-            *self._without_snapshot(snapshots),
-            *self._paths(),
-        ]
+        found = [*self._strangers(), *self._open_to_all(), *self._without_snapshot(), *self._paths()]
         first: dict[tuple[str, str], Finding] = {}
         for finding in sorted(found):
             first.setdefault((finding.transfer, finding.fault), finding)
@@ -45,7 +38,7 @@ class Reader:
 
     def rows(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """All items of a paged list."""
-        after: int | None = None
+        after: int | str | None = None
         while True:
             given = {**parameters, "limit": "1000", **({} if after is None else {"after": str(after)})}
             answer = self._http.get(path, params=given).raise_for_status().json()
@@ -56,31 +49,24 @@ class Reader:
     def events(self, type: str) -> Iterator[dict[str, Any]]:
         yield from self.rows(f"/v1/logs/{self._log}/events", type=type)
 
-    def _strangers(
-        self, accesses: Iterable[dict[str, Any]], snapshots: Iterable[dict[str, Any]]
-    ) -> Iterator[Finding]:
-        """Accesses that were allowed to an account which no permission snapshot of the transfer names."""
-        known: dict[str, set[str]] = defaultdict(set)
-        for snapshot in snapshots:
-            known[snapshot["transfer"]] |= {_account(arn) for arn in snapshot["external_principals"]}
-        for access in accesses:
-            if (
-                access["outcome"] == "allowed"
-                and _account(access["principal"]) not in known[access["transfer"]]
-            ):
+    def _strangers(self) -> Iterator[Finding]:
+        """Accesses that were done, and that no permission snapshot in force at their time permitted."""
+        for judged in self.rows("/v1/reconciliation", verdict="not-permitted"):
+            if judged["unexplained"]:
+                access = judged["access"]
                 yield Finding(access["transfer"], "outside-account", access["position"])
 
-    def _open_to_all(self, snapshots: Iterable[dict[str, Any]]) -> Iterator[Finding]:
-        for snapshot in snapshots:
-            if snapshot["public"]:
-                yield Finding(snapshot["transfer"], "public-bucket", snapshot["position"])
+    def _open_to_all(self) -> Iterator[Finding]:
+        for snapshot in self.rows("/v1/snapshots", public="true"):
+            yield Finding(snapshot["transfer"], "public-bucket", snapshot["position"])
 
-    def _without_snapshot(self, snapshots: Iterable[dict[str, Any]]) -> Iterator[Finding]:
+    def _without_snapshot(self) -> Iterator[Finding]:
         """Transfers of which something is stored abroad and nothing says who may read it."""
-        covered = {snapshot["transfer"] for snapshot in snapshots if snapshot["phase"] == "storage"}
-        for stored in self.events(catalogue.STORED.name):
-            if stored["event"]["subject"] not in covered:
-                yield Finding(stored["event"]["subject"], "missing-snapshot", stored["position"])
+        for matrix in self.rows("/v1/completeness"):
+            cells = {(cell["phase"], cell["evidence"]): cell for cell in matrix["cells"]}
+            stored, snapshot = cells["storage", "storage"], cells["storage", "permission-snapshot"]
+            if stored["presence"] == "present" and snapshot["presence"] == "missing":
+                yield Finding(matrix["transfer"], "missing-snapshot", stored["first"])
 
     def _paths(self) -> Iterator[Finding]:
         """Hops that are too weak, through undeclared countries, or with data whose owner had not agreed."""
@@ -108,7 +94,3 @@ def planted(lines: Iterable[bytes]) -> set[tuple[str, str]]:
         if fault := FAULTS[number % len(FAULTS)]:
             faults.add((str(event["subject"]), fault))
     return faults
-
-
-def _account(arn: str | None) -> str:
-    return (arn or "").split(":")[4] if (arn or "").count(":") >= 5 else ""

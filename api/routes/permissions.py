@@ -66,6 +66,9 @@ def compare_snapshots(
     before_phase: Phase | None = None,
     after_phase: Phase | None = None,
     transfer: Annotated[str | None, Query(description="With two phases: only snapshots of this one.")] = None,
+    source_system: Annotated[
+        str | None, Query(description="With two phases: only what this system told.", examples=["aws.s3"])
+    ] = None,
 ) -> DifferenceDocument:
     """What changed between two snapshots of a resource: grants added, removed, widened, narrowed, restated; in words.
 
@@ -78,7 +81,9 @@ def compare_snapshots(
             "which two snapshots to compare is not told",
             expected="before and after, or resource, before_phase and after_phase",
         )
-    positions = (audit.newest_in_phase(resource, phase, transfer) for phase in (before_phase, after_phase))
+    equal = {"resource": resource, "subject": transfer, "source_system": source_system}
+    which = ViewFilter({name: value for name, value in equal.items() if value is not None})
+    positions = (audit.newest_in_phase(which, phase) for phase in (before_phase, after_phase))
     return documents.comparison(audit.log.origin, audit.compare(*positions))
 
 

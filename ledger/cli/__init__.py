@@ -2,7 +2,7 @@
 
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
-    imports.py, import_permissions.py   import
+    imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
     queries.py   access, snapshot, transfer, reconcile
     audit.py     prove, verify, evidence
 

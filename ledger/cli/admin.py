@@ -110,13 +110,12 @@ def party_key_add(
     if verifier.name != id:
         raise MalformedInput("a key that is named for somebody else", expected=id, got=verifier.name)
     with open_store_only(load_settings(context)) as (store, _, clock):
-        begin = clock.now() if since is None else moment(since)
-        end = None if until is None else moment(until)
+        known = [key for key in store.party_keys(id) if key.verifier_key == str(verifier)]
+        begin = moment(since) if since else known[0].valid_from if known else clock.now()
+        end = moment(until) if until else known[0].valid_until if known else None
         if end is not None and end <= begin:
             raise MalformedInput("a key that is never valid", expected="--from before --until")
-        known = [k for k in store.party_keys(id) if k.verifier_key == str(verifier)]
-        if known and since is None:
-            begin = known[0].valid_from
+        store.party(id)
         store.add_party_key(PartyKey(id, str(verifier), begin, end))
     out.print(f"party {id}: key {str(verifier).split('+')[1]}", markup=False)
 

@@ -9,7 +9,7 @@ from typing import IO, Annotated
 
 import typer
 
-from ledger import canonical
+from ledger import canonical, catalogue
 from ledger.bootstrap import open_store_only
 from ledger.cli.shared import (
     ApiKeyOption,
@@ -147,6 +147,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         "party": event.entry.party,
         "event": {**opened.attributes, "data": opened.data},
         "withheld_members": len(event.entry.sd) - len(event.disclosures),
+        "opaque": catalogue.is_opaque(opened.type),
     }
     if as_json:
         print_json(facts)
@@ -164,6 +165,10 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     delay = facts["seconds_to_anchor"]
     if isinstance(delay, int) and delay < -CLOCK_TOLERANCE:
         out.print(f"WARNING: the ledger's clock says that it was received {-delay} s after it was anchored.")
+    if facts["opaque"]:
+        out.print(
+            "Its type is opaque: no catalogue knows it, and nothing in it was checked when it was taken."
+        )
     if not verified.by_chain:
         out.print("Not held against the chain: give --rpc and --contract.", markup=False)
 

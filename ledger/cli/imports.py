@@ -1,49 +1,33 @@
-"""Import what other systems logged: one command for each collector.
-
-A command is a function that makes the collector from its own options; `importer` adds what all of them share::
-
-    @importer("nginx")
-    def nginx(transfer: TransferOption = "nginx", phase: PhaseOption = Phase.TRANSIT) -> Nginx:
-        ...
-"""
+"""Import what other systems logged: one command for each collector; `importing` says how they run."""
 
 from __future__ import annotations
 
-import inspect
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from ledger import canonical
-from ledger.cli.feed import CHUNK_BYTES, CHUNK_EVENTS, Target, open_target, report
-from ledger.cli.shared import ApiKeyOption, JsonOption, LogOption, UrlOption, app, err, progress_bar
-from ledger.client import PushSummary
+from ledger.cli.importing import import_app, importer
 from ledger.collect import (
     S3,
     ActionTrail,
     CloudFront,
     CloudTrail,
-    Collected,
-    Collector,
     Generic,
     Nginx,
     Oss,
-    SetAside,
-    Tally,
+    PostgresqlLogs,
     Zeek,
-    collect,
     parse_mapping,
     parse_places,
 )
+from ledger.collect.postgresql_logs import Form
+from ledger.collect.postgresql_prefix import DEFAULT, LinePrefix
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
 
-import_app = typer.Typer(no_args_is_help=True, help="Import what other systems logged.")
-app.add_typer(import_app, name="import")
+__all__ = ["import_app", "importer"]
 
 TransferOption = Annotated[
     str, typer.Option(help="The transfer that the events belong to (CloudEvents subject).")
@@ -52,120 +36,6 @@ PhaseOption = Annotated[Phase, typer.Option(help="The phase that they belong to.
 NodeOption = Annotated[
     str, typer.Option(help="Name of the server, sensor or distribution that logged; in each event's source.")
 ]
-
-
-def _shared(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders, gzipped or not.")],
-    log: LogOption,
-    name: Annotated[
-        str | None, typer.Option(help="Stands in ids for the files' names, where records have no ids.")
-    ] = None,
-    set_aside: Annotated[
-        Path, typer.Option(help="Where records that cannot be read go, with the reason, as NDJSON.")
-    ] = Path("set-aside.ndjson"),
-    url: UrlOption = None,
-    api_key: ApiKeyOption = None,
-    json: JsonOption = False,
-) -> None:
-    """The options that every import has."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What `_shared` was given."""
-
-    context: typer.Context
-    paths: list[Path]
-    log: str
-    name: str | None
-    set_aside: Path
-    url: str | None
-    api_key: str | None
-    json: bool
-
-    def run(self, collector: Collector) -> None:
-        """Import, and say how much."""
-        with open_target(self.context, self.log, self.url, self.api_key) as target:
-            tally, summary = self._import(collector, target)
-        counts = {
-            "read": tally.read,
-            "accepted": summary.accepted,
-            "duplicates": summary.duplicates,
-            "set aside": tally.set_aside,
-        }
-        report(counts, as_json=self.json)
-        if tally.set_aside:
-            err.print(f"set aside in {self.set_aside}: {dict(tally.reasons.most_common(5))}", markup=False)
-
-    def _import(self, collector: Collector, target: Target) -> tuple[Tally, PushSummary]:
-        tally, summary = Tally(), PushSummary(0, 0, ())
-        lines: list[bytes] = []
-        size = 0
-
-        def flush() -> None:
-            nonlocal summary, size
-            if lines:
-                pushed = target.push_lines(b"".join(lines))
-                summary = PushSummary(
-                    summary.accepted + pushed.accepted, summary.duplicates + pushed.duplicates, ()
-                )
-                lines.clear()
-                size = 0
-
-        with progress_bar("importing records") as update:
-            for outcome in tally.watch(collect(collector, self.paths, self.name)):
-                match outcome:
-                    case Collected(_, events):
-                        encoded = [canonical.encode(event) + b"\n" for event in events]
-                        lines += encoded
-                        size += sum(map(len, encoded))
-                    case SetAside():
-                        _put_aside(self.set_aside, outcome)
-                if len(lines) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
-                    flush()
-                    update(tally.read, None)
-            flush()
-        return tally, summary
-
-
-def _put_aside(path: Path, outcome: SetAside) -> None:
-    line = {
-        "where": outcome.where,
-        "reason": outcome.reason,
-        "raw": outcome.raw.decode("utf-8", "backslashreplace"),
-    }
-    with path.open("a") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-Maker = Callable[..., Collector]
-
-
-def importer(name: str) -> Callable[[Maker], Maker]:
-    """Register a command that imports with the collector which the function makes from its own options.
-
-    An option that all imports have and the function names too reaches both; the function says how it is given.
-    """
-
-    def register(make: Maker) -> Maker:
-        shared = inspect.signature(_shared, eval_str=True).parameters
-        own = inspect.signature(make, eval_str=True).parameters
-
-        def command(**arguments: Any) -> None:
-            collector = make(**{name: arguments[name] for name in own})
-            _Job(**{name: arguments[name] for name in shared}).run(collector)
-
-        parameters = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in {**shared, **own}.values()
-        ]
-        command.__doc__ = make.__doc__
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        import_app.command(name)(command)
-        return make
-
-    return register
 
 
 @importer("cloudtrail")
@@ -235,6 +105,41 @@ def actiontrail(
     Example: `transfer-ledger import actiontrail --log ledger.example/acme-live ./AliyunLogs`
     """
     return ActionTrail(transfer, phase)
+
+
+@importer("postgresql")
+def postgresql(
+    transfer: TransferOption = "postgresql",
+    phase: PhaseOption = Phase.STORAGE,
+    node: NodeOption = "default",
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="The log_line_prefix of stderr logs; what it does not tell (%u role, %d database, %h or %r address, "
+            "%e SQLSTATE, %c %l id) is not known."
+        ),
+    ] = DEFAULT.format,
+    time_zone: Annotated[
+        str | None, typer.Option(help="The server's log_timezone, such as Asia/Shanghai, if it is not UTC.")
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option(help="Of a folder with several forms of one log, the one to read.")
+    ] = None,
+) -> PostgresqlLogs:
+    """Import PostgreSQL server logs (jsonlog, csvlog, stderr), with pgaudit or without: one access event a record.
+
+    Example: `transfer-ledger import postgresql --log ledger.example/acme-live --node db-1 ./postgresql/log`
+    """
+    return PostgresqlLogs(transfer, phase, node, LinePrefix(prefix), _zone(time_zone), form)
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise MalformedInput(
+            "not a time zone that this machine knows", expected="a name such as Asia/Shanghai", got=repr(name)
+        ) from None
 
 
 @importer("zeek")

@@ -18,6 +18,7 @@ from ledger.cli.shared import (
     UrlOption,
     app,
     err,
+    into_pipe,
     out,
     plain,
     print_json,
@@ -152,6 +153,9 @@ def compare(
         Phase.STORAGE,
     ),
     transfer: TransferOption = None,
+    source_system: Annotated[
+        str | None, typer.Option(help="… and, if several systems tell of it, that this one told.")
+    ] = None,
     zh: Annotated[bool, typer.Option("--zh", help="Say it in Chinese.")] = False,
     url: UrlOption = None,
     api_key: ApiKeyOption = None,
@@ -165,7 +169,8 @@ def compare(
         if before is not None and after is not None:
             found = source.compare(before, after)
         elif resource is not None:
-            found = source.compare_phases(resource, *phases, transfer)
+            equal = {"resource": resource, "subject": transfer, "source_system": source_system}
+            found = source.compare_phases(_filter(None, None, **equal), *phases)
         else:
             raise MalformedInput(
                 "which two snapshots to compare is not told", expected="two positions, or --resource"
@@ -246,7 +251,7 @@ def show_completeness(
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show which evidence is there, late or missing: of one transfer why, of all as a matrix.
+    """Show which evidence is there, late or missing: of one transfer with the reason, of all what is wanting.
 
     Example: `transfer-ledger transfer completeness --log ledger.example/acme-live`
     """
@@ -256,7 +261,7 @@ def show_completeness(
             _print(matrix["cells"], _CELL_COLUMNS, more=False, as_json=json, whole=matrix)
             return
         rows, more = at_most(source.matrices(), limit)
-    _print([_matrix_row(matrix) for matrix in rows], None, more, as_json=json, whole=rows)
+    _print(rows, _MATRIX_COLUMNS, more, as_json=json)
 
 
 @app.command("reconcile")
@@ -361,41 +366,48 @@ _JUDGEMENT_COLUMNS: Sequence[Column] = [
     _member("verdict"),
     ("by", lambda row: "\n".join(f"{g['effect']} {g['principal']}" for g in row["grants"][:3])),
 ]
-_SIGNS = {"present": "●", "late": "late", "missing": "MISSING", "not-due": "…", "not-expected": ""}
 
 
-def _matrix_row(matrix: Row) -> dict[str, str]:
-    row = {"transfer": matrix["transfer"]}
-    for cell in matrix["cells"]:
-        kind = cell["evidence"].partition(":")[0]
-        name, sign = f"{cell['phase'][0]}:{kind}", _SIGNS[cell["presence"]]
-        # Of several countries' assessments the worst is shown.
-        row[name] = max(row.get(name, ""), sign, key=["", "●", "…", "late", "MISSING"].index)
-    return row
+def _of_phase(phase: Phase) -> Column:
+    """What a matrix says of one phase, in words."""
+
+    def words(matrix: Any) -> str:
+        cells = [cell for cell in matrix["cells"] if cell["phase"] == phase.value]
+        expected = [cell for cell in cells if cell["presence"] not in ("not-expected", "not-due")]
+        wanting = [
+            f"{presence}: {', '.join(names)}"
+            for presence in ("missing", "late")
+            if (names := [cell["evidence"] for cell in cells if cell["presence"] == presence])
+        ]
+        return "\n".join(wanting) or f"all {len(expected)}"
+
+    return phase.value, words
+
+
+_MATRIX_COLUMNS: Sequence[Column] = [_member("transfer"), *map(_of_phase, Phase)]
 
 
 def _print(
     rows: Sequence[Any],
-    columns: Sequence[Column] | None,
+    columns: Sequence[Column],
     more: bool,
     *,
     as_json: bool,
     whole: object = None,
 ) -> None:
-    """A table, or JSON of `whole` (`rows` if left out). Without columns, rows bring their own."""
+    """A table, or JSON of `whole` (`rows` if left out)."""
     if as_json:
         print_json(rows if whole is None else whole)
     elif not rows:
         out.print("none")
     else:
-        _show(_table(rows, columns or [_member(name) for name in rows[0]]))
+        _show(_table(rows, columns))
     if more:
         err.print(f"the first {len(rows)}; more with --limit", markup=False)
 
 
 def _show(table: Table) -> None:
-    """Into a pipe or a file a row is one line, however long."""
-    out.print(table, width=None if out.is_terminal else 10_000)
+    (out if out.is_terminal else into_pipe).print(table)
 
 
 def _table(rows: Iterable[Any], columns: Sequence[Column]) -> Table:
@@ -437,6 +449,9 @@ def _print_difference(found: DifferenceDocument, *, zh: bool) -> None:
         _say(f"  {name:6} {side['captured']}  position {side['position']}  {reach}; {outside}")
         for note in side["notes"]:
             _say(f"           {note}")
+    if not found["one_system"]:
+        systems = f"{before['source_system']} and {after['source_system']}"
+        _say(f"  told by two systems, {systems}: what only one tells of seems to come and go")
     for line in found["words_zh" if zh else "words"] or ["Nothing changed."]:
         _say(f"  {line}")
 
@@ -460,7 +475,7 @@ def _print_transfer(found: TransferDocument) -> None:
         ("accessed from", places["accessed_from"]),
         ("seen and not declared", places["undeclared"]),
     ):
-        _say(f"  {name}: {' '.join(countries) or 'nothing said'}")
+        _say(f"  {name}: {' '.join(countries) or '-'}")
     for phase in found["phases"]:
         missing = f"; missing or late: {', '.join(phase['missing'])}" if phase["missing"] else ""
         _say(f"  {phase['phase']}: {phase['state']}, {phase['events']} events{missing}")
@@ -483,7 +498,7 @@ def _print_report(report: ReconciliationDocument, limit: int) -> None:
 
 _USE_COLUMNS: Sequence[Column] = [
     _member("uses"),
-    _member("resource"),
+    ("resource", lambda row: row["grant"].get("resource", row["resource"])),
     ("principal", lambda row: row["grant"]["principal"]),
     ("actions", lambda row: ", ".join(row["grant"]["actions"])),
     *map(_member, ("since", "until", "last_used")),

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -50,6 +51,8 @@ class _Console(Console):
 
 
 out = _Console(highlight=False, soft_wrap=True)
+into_pipe = _Console(highlight=False, width=10_000)
+"""For tables, where standard output is no terminal: a row is one line, however long."""
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -223,3 +226,19 @@ def progress_bar(what: str, total: float | None = None) -> Iterator[Callable[[fl
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def byte_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """The same for bytes. Yields `update(done, total, note)`, where `note` stands beside it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=None, note="")
+        yield lambda done, of, note: bar.update(task, completed=done, total=of, note=note)

@@ -48,9 +48,7 @@ class Source(Protocol):
     def matrix(self, subject: str) -> MatrixDocument: ...
     def timeline(self, subject: str, phase: Phase | None, types: list[str]) -> Iterator[MomentDocument]: ...
     def compare(self, before: int, after: int) -> DifferenceDocument: ...
-    def compare_phases(
-        self, resource: str, before: Phase, after: Phase, transfer: str | None
-    ) -> DifferenceDocument: ...
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument: ...
     def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]: ...
     def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument: ...
 
@@ -123,11 +121,8 @@ class LocalSource:
         found = self.auditor.compare(Position(before), Position(after))
         return documents.comparison(self.auditor.log.origin, found)
 
-    def compare_phases(
-        self, resource: str, before: Phase, after: Phase, transfer: str | None
-    ) -> DifferenceDocument:
-        newest = (self.auditor.newest_in_phase(resource, phase, transfer) for phase in (before, after))
-        return self.compare(*newest)
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument:
+        return self.compare(*(self.auditor.newest_in_phase(which, phase) for phase in (before, after)))
 
     def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]:
         after: Position | None = None
@@ -177,11 +172,8 @@ class RemoteSource:
     def compare(self, before: int, after: int) -> DifferenceDocument:
         return cast(DifferenceDocument, self._get("/v1/snapshots/diff", before=before, after=after))
 
-    def compare_phases(
-        self, resource: str, before: Phase, after: Phase, transfer: str | None
-    ) -> DifferenceDocument:
-        asked = {"resource": resource, "before_phase": before.value, "after_phase": after.value}
-        asked |= {"transfer": transfer} if transfer else {}
+    def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument:
+        asked = {**_parameters(which), "before_phase": before.value, "after_phase": after.value}
         return cast(DifferenceDocument, self._get("/v1/snapshots/diff", **asked))
 
     def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]:

@@ -1,7 +1,8 @@
 """Alibaba Cloud ActionTrail: each event is one access.
 
 Field names are those of the ActionTrail guide, “management event structure”. Files hold an array of events, as trails
-deliver them to OSS, one event on each line, or one event; an export from the log service has the event in `event`.
+deliver them to OSS, one event on each line, or one over several lines after the other. What LookupEvents answers has
+the array in `Events`; an export from the log service has each event in `event`, as an object or as its text.
 
 - `id` is `eventId`, which the vendor makes a GUID. An event without one is set aside, as in `cloudtrail`.
 - `source` is `/aliyun/actiontrail/<recipientAccountId>/<acsRegion>`: where the trail is, not who acted.
@@ -23,7 +24,7 @@ from typing import BinaryIO
 from ledger import canonical
 from ledger.canonical import Object
 from ledger.catalogue import ACCESS
-from ledger.collect.files import NO_HEADER, Header, RawRecord, split_events
+from ledger.collect.files import NO_HEADER, Header, RawRecord, split_json
 from ledger.collect.members import (
     API_ACTIVITY,
     AUTHENTICATION,
@@ -47,14 +48,13 @@ class ActionTrail:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        return (".json", ".ndjson", ".jsonl")
+        return ("",)  # trails end their files' names in a digest
 
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
-        return split_events(file)
+        return split_json(file, "Events")
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
-        record = canonical.parse_object(raw)
-        record = object_at(record, "event") or record
+        record = _unwrapped(canonical.parse_object(raw))
         if not text_at(record, "eventId") or not text_at(record, "eventTime"):
             raise MalformedInput("not an ActionTrail event", expected="eventId and eventTime")
         account, region = text_at(record, "recipientAccountId"), text_at(record, "acsRegion")
@@ -68,6 +68,12 @@ class ActionTrail:
             "phase": self.phase.value,
             "data": access_data(record),
         }
+
+
+def _unwrapped(value: Object) -> Object:
+    """The event within a record of the log service, or itself."""
+    text = text_at(value, "event")
+    return canonical.parse_object(text.encode()) if text else object_at(value, "event") or value
 
 
 def access_data(record: Object) -> Object:
@@ -113,9 +119,16 @@ def _principal(identity: Object) -> str | None:
 
 
 def _resource(record: Object) -> str | None:
-    """`ACS::OSS::Bucket/replays`; an event on several of a kind names them all, parted by commas."""
+    """`ACS::OSS::Bucket/replays`; for several, all kinds and all names, as the event writes them.
+
+    Older events list the names under each kind in `referencedResources` only.
+    """
     kind, name = text_at(record, "resourceType"), text_at(record, "resourceName")
-    return f"{kind}/{name}" if kind and name else name
+    if name:
+        return f"{kind}/{name}" if kind else name
+    listed = object_at(record, "referencedResources").items()
+    named = [f"{kind}/{','.join(map(str, names))}" for kind, names in listed if isinstance(names, list)]
+    return ";".join(named) or None
 
 
 _REFUSALS = re.compile(
@@ -128,7 +141,7 @@ _REFUSALS = re.compile(
 
 def _outcome(record: Object) -> str:
     error = text_at(record, "errorCode") or text_at(record, "errorMessage")
-    if error is None:
+    if error in (None, "success"):  # a sign-in says so
         return "allowed"
     sign_in = text_at(record, "eventType") == "ConsoleSignin"
-    return "refused" if sign_in or _REFUSALS.fullmatch(error) else "failed"
+    return "refused" if sign_in or _REFUSALS.fullmatch(error or "") else "failed"

@@ -58,6 +58,8 @@ class Collected:
 
     where: str
     events: tuple[Object, ...]
+    raw: bytes = b""
+    """The record's bytes, for whoever sets it aside after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +117,25 @@ class Tally:
     def watch(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         """Hand the outcomes on, counting."""
         for outcome in outcomes:
-            self.read += 1
-            match outcome:
-                case Collected():
-                    self.collected += 1
-                    self.events += len(outcome.events)
-                case SetAside():
-                    self.set_aside += 1
-                    self.reasons[outcome.reason] += 1
+            self.count(outcome)
             yield outcome
+
+    def count(self, outcome: Outcome) -> None:
+        self.read += 1
+        match outcome:
+            case Collected():
+                self.collected += 1
+                self.events += len(outcome.events)
+            case SetAside():
+                self.set_aside += 1
+                self.reasons[outcome.reason] += 1
+
+    def take_back(self, collected: Collected, aside: SetAside) -> None:
+        """Count a record as set aside that was counted as collected."""
+        self.read -= 1
+        self.collected -= 1
+        self.events -= len(collected.events)
+        self.count(aside)
 
 
 def collect(collector: Collector, paths: Iterable[Path], name: str | None = None) -> Iterator[Outcome]:
@@ -136,11 +148,14 @@ def collect(collector: Collector, paths: Iterable[Path], name: str | None = None
         NotFound: before anything is read, for a path that does not exist.
     """
     if isinstance(collector, Gatherer):
-        yield from _judge(collector, collector.gather(paths), _Ids(name or ""))
+        ids = Ids(name or "")
+        for where, record in collector.gather(paths):
+            yield judge(collector, where, record, ids)
         return
     for path in find_files(paths, collector.suffixes):
-        ids = _Ids(unrotated(path.name) if name is None else name)
-        yield from _judge(collector, records_of(collector, path), ids)
+        ids = Ids.of(path, name)
+        for where, record in records_of(collector, path):
+            yield judge(collector, where, record, ids)
 
 
 def records_of(collector: Collector, path: Path) -> Iterator[Placed]:
@@ -151,25 +166,37 @@ def records_of(collector: Collector, path: Path) -> Iterator[Placed]:
             for record in collector.records(file):
                 number = record.number
                 yield f"{path}:{number}", record
-    except (OSError, EOFError, zlib.error) as error:
-        # A broken gzip stream says so only where it breaks: what came before it stands.
-        problem = f"the file cannot be read from here on: {_why(error)}"
-        yield f"{path}:{number + 1}", RawRecord(number + 1, b"", problem)
+    except READING_ERRORS as error:
+        yield f"{path}:{number + 1}", unreadable(number + 1, error)
 
 
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+READING_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading a file can raise. A broken gzip stream says so only where it breaks: what came before it stands."""
+
+
+def unreadable(number: int, error: Exception) -> RawRecord:
+    """The record that is none, in place of what could not be read."""
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return RawRecord(number, b"", f"the file cannot be read from here on: {why}")
 
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(slots=True)
-class _Ids:
-    """Ids of one file's records that have none of their own; see the module's docstring."""
+class Ids:
+    """Ids of one file's records that have none of their own; see the module's docstring.
+
+    `first` is the time of the first record that can be read, once there was one.
+    """
 
     name: str
     first: str = ""
+
+    @classmethod
+    def of(cls, path: Path, name: str | None) -> Ids:
+        """Those of the file at `path`, under `name` if there is one."""
+        return cls(unrotated(path.name) if name is None else name)
 
     def complete(self, event: Object, number: int) -> Object:
         """`event` with an id. Raises `MalformedInput` for a time that is none, and a name that cannot be in an id."""
@@ -187,22 +214,20 @@ class _Ids:
         return {**event, "id": f"{self.name}:{self.first}:{number}"}
 
 
-def _judge(collector: Collector, records: Iterable[Placed], ids: _Ids) -> Iterator[Outcome]:
-    for where, record in records:
-        if record.problem is not None:
-            yield SetAside(where, record.problem, record.raw)
-            continue
-        try:
-            made = collector.event(record.raw, record.header)
-            events = [
-                ids.complete(event, record.number) for event in (made if isinstance(made, list) else [made])
-            ]
-            for event in events:
-                check_event(parse_event(event))
-        except InputError as error:
-            yield SetAside(where, _reason(error), record.raw)
-        else:
-            yield Collected(where, tuple(events))
+def judge(collector: Collector, where: str, record: RawRecord, ids: Ids) -> Outcome:
+    """What a record becomes."""
+    if record.problem is not None:
+        return SetAside(where, record.problem, record.raw)
+    try:
+        made = collector.event(record.raw, record.header)
+        events = [
+            ids.complete(event, record.number) for event in (made if isinstance(made, list) else [made])
+        ]
+        for event in events:
+            check_event(parse_event(event))
+    except InputError as error:
+        return SetAside(where, _reason(error), record.raw)
+    return Collected(where, tuple(events), record.raw)
 
 
 def _reason(error: InputError) -> str:

@@ -6,23 +6,27 @@ The file says what its fields are, and may say it anew::
     #Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status … ssl-protocol ssl-cipher
     2026-07-01<tab>12:00:03<tab>HKG62-P2<tab>4518<tab>198.51.100.7<tab>GET<tab>…
 
-CloudFront parts fields by tabs and percent-encodes them; others, such as IIS, part them by spaces and write `+` for a
-space. Lines that start with `#` are no records. A line before `#Fields`, or with another number of fields, is set
-aside.
+CloudFront parts fields by tabs and percent-encodes them; others part them by spaces, and either write `+` for a space,
+as IIS does, or put quotes around the fields that may have some. Lines that start with `#` are no records. A line before
+`#Fields`, or with another number of fields, is set aside. In CloudFront's JSON (standard logging v2) each line names
+its fields itself.
 
 - `id` is `edge:<x-edge-request-id>`; a line without that field is known by its place (see `base`).
 - `source` is `/aws/cloudfront/<node>`, or `/w3c/<node>` for a log without that field: a file does not name whose it is.
 - `outcome` is that of the HTTP status; `country` and `region` are the viewer's country, if logged, and the edge's name.
+- `resource` is host and path, with the scheme only if `cs-protocol` was logged.
 - Query strings, cookies and referrers stay behind.
 - `completeness` is `best-effort` for CloudFront, in the vendor's own words, and `unknown` for others.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from ledger import canonical
 from ledger.canonical import Object
 from ledger.catalogue import ACCESS
 from ledger.collect.files import NO_HEADER, Header, RawRecord, split_text
@@ -70,8 +74,10 @@ class CloudFront:
             yield RawRecord(record.number, record.raw, record.problem, header)
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
-        fields = read_fields(decode(raw), header)
-        id, edge = fields.get(_EDGE_ID), _EDGE_ID in header.names
+        fields = _json_fields(raw) if raw.startswith(b"{") else _text_fields(decode(raw), header)
+        edge = _EDGE_ID in fields
+        fields = {name: text for name, text in fields.items() if present(text)}
+        id = fields.get(_EDGE_ID)
         event: Object = {
             "specversion": "1.0",
             "source": f"/{'aws/cloudfront' if edge else 'w3c'}/{segment(self.node)}",
@@ -84,27 +90,39 @@ class CloudFront:
         return event | {"id": f"edge:{id}"} if id else event
 
 
-def read_fields(line: str, header: Header) -> dict[str, str]:
-    """The fields that are present, by the names of the `#Fields` line before them."""
+def _json_fields(raw: bytes) -> dict[str, str]:
+    record = canonical.parse_object(raw)
+    return {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
+
+
+def _text_fields(line: str, header: Header) -> dict[str, str]:
     if not header.names:
         raise MalformedInput("a line before any #Fields")
-    texts = line.split("\t") if "\t" in line else split_fields(line)
+    texts = line.split("\t") if "\t" in line else _split_spaces(line, len(header.names))
     if len(texts) != len(header.names):
         raise MalformedInput(
             "not a line of these #Fields", expected=f"{len(header.names)} fields", got=len(texts)
         )
-    return {name: text for name, text in zip(header.names, texts, strict=True) if present(text)}
+    return dict(zip(header.names, texts, strict=True))
+
+
+def _split_spaces(line: str, expected: int) -> list[str]:
+    """By quotes only where there have to be some: where spaces are `+`, a client's quote is a character like others."""
+    texts = line.split(" ")
+    if len(texts) != expected:
+        return split_fields(line)[0]
+    return [re.sub(r'^"(.*)"$', r"\1", text) for text in texts]
 
 
 def access_data(fields: dict[str, str], edge: bool, raw: bytes) -> Object:
     """The `data` of the access that a line's fields tell."""
     outcome, reason = http_outcome(fields.get("sc-status"))
-    user, agent, path = fields.get("cs-username"), fields.get("cs(User-Agent)"), fields.get("cs-uri-stem")
+    user, agent = fields.get("cs-username"), fields.get("cs(User-Agent)")
     return known(
         principal=user or "anonymous",
         principal_type=None if user else "anonymous",
         action=fields.get("cs-method"),
-        resource=path and _host(fields) + percent_decoded(path),
+        resource=_resource(fields),
         outcome=outcome,
         reason=reason,
         source_address=fields.get("c-ip"),
@@ -132,10 +150,14 @@ def _time(fields: dict[str, str]) -> str:
     return f"{fields['date']}T{fields['time']}Z"
 
 
-def _host(fields: dict[str, str]) -> str:
-    """The host that the viewer asked for, which is the distribution's own name only if it has no other."""
+def _resource(fields: dict[str, str]) -> str | None:
+    """The path at the host that the viewer asked for, which is the distribution's own name only if it has no other."""
+    path = fields.get("cs-uri-stem")
+    if path is None:  # a log of whole URIs
+        return percent_decoded(fields["cs-uri"].split("?")[0]) if "cs-uri" in fields else None
     host = fields.get("x-host-header") or fields.get("cs(Host)") or fields.get("cs-host") or ""
-    return host and f"{fields.get('cs-protocol', 'https')}://{host}"
+    scheme = f"{fields['cs-protocol']}://" if host and "cs-protocol" in fields else ""
+    return scheme + host + percent_decoded(path)
 
 
 def _tls(fields: dict[str, str]) -> str | None:

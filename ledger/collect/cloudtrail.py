@@ -1,8 +1,11 @@
 """AWS CloudTrail: each record is one access, and for some calls a permission snapshot too (`cloudtrail_permissions`).
 
 Field names are those of the CloudTrail user guide, “CloudTrail record contents” and “userIdentity element”. It reads
-the files that CloudTrail delivers, `{"Records":[…]}`, and exports with one record on each line, compressed or not; an
-export that came through Logstash has `@timestamp` in place of `eventTime`.
+the files that CloudTrail delivers, `{"Records":[…]}`, and what else holds records: an array of them, one on each line,
+or one over several lines after the other. Each may be wrapped: in what LookupEvents answers, `{"Events":[{
+"CloudTrailEvent":"…"}]}`, in an event of EventBridge's, `{"detail":{…}}`, and in messages of CloudWatch Logs,
+`{"logEvents":[{"message":"…"}]}` or `events`. An export that came through Logstash has `@timestamp` in place of
+`eventTime`.
 
 How a record becomes an event:
 
@@ -51,10 +54,11 @@ class CloudTrail:
         return (".json", ".ndjson", ".jsonl")
 
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
-        return split_json(file, "Records")
+        return split_json(file, "Records", "Events", "logEvents", "events")
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object | list[Object]:
-        record = canonical.parse_object(raw)
+        record = _unwrapped(canonical.parse_object(raw))
+        _refuse_no_access(record)
         time = record.get("eventTime", record.get("@timestamp"))
         if not text_at(record, "eventID") or time is None:
             raise MalformedInput("not a CloudTrail record", expected="eventID, and eventTime or @timestamp")
@@ -71,6 +75,22 @@ class CloudTrail:
         }
         snapshot = bucket_snapshot(record, access)
         return access if snapshot is None else [access, snapshot]
+
+
+def _unwrapped(value: Object) -> Object:
+    """The record within what carried it, or itself."""
+    if "eventID" in value:
+        return value
+    text = text_at(value, "CloudTrailEvent") or text_at(value, "message")
+    return canonical.parse_object(text.encode()) if text else object_at(value, "detail") or value
+
+
+def _refuse_no_access(record: Object) -> None:
+    """Raise `MalformedInput` for what CloudTrail delivers beside its records, and what only counts them."""
+    if text_at(record, "digestS3Object"):
+        raise MalformedInput("a digest of CloudTrail's files, which is no access")
+    if text_at(record, "eventType") == "AwsCloudTrailInsight":
+        raise MalformedInput("an insight of CloudTrail's, which is no access")
 
 
 def access_data(record: Object) -> Object:
@@ -111,12 +131,14 @@ _CLASSES = {"AwsApiCall": 6003, "AwsConsoleSignIn": 3002}
 def _principal(identity: Object) -> str | None:
     """Who acted: the ARN where there is one, else what names them best (userIdentity element).
 
-    An anonymous request has an empty `principalId` and the account `ANONYMOUS_PRINCIPAL`.
+    An anonymous request has an empty `principalId` and the account `ANONYMOUS_PRINCIPAL`; a user of IAM Identity
+    Center stands in `onBehalfOf` alone.
     """
-    for name in ("arn", "principalId", "invokedBy", "userName", "accountId"):
-        if found := text_at(identity, name):
-            return found
-    return None
+    behalf = object_at(identity, "onBehalfOf")
+    named = [text_at(identity, name) for name in ("arn", "principalId")]
+    named += [text_at(behalf, "userId")]
+    named += [text_at(identity, name) for name in ("invokedBy", "userName", "accountId")]
+    return next(filter(None, named), None)
 
 
 def _action(record: Object) -> str | None:
@@ -145,18 +167,23 @@ def _outcome(record: Object) -> str:
     error = text_at(record, "errorCode")
     if error is not None:
         return "refused" if _REFUSALS.fullmatch(error) else "failed"
-    # A sign-in to the console that fails has no error code.
-    failed_sign_in = object_at(record, "responseElements").get("ConsoleLogin") == "Failure"
-    return (
-        "refused"
-        if failed_sign_in or text_at(record, "errorMessage") == "Failed authentication"
-        else "allowed"
-    )
+    return "refused" if _failed_sign_in(record) else "allowed"
+
+
+def _failed_sign_in(record: Object) -> bool:
+    """Whether it logs a sign-in that failed: these have no error code (“console sign-in events”, Identity Center's)."""
+    if text_at(record, "errorMessage") == "Failed authentication":
+        return True
+    told = object_at(record, "responseElements") | object_at(record, "serviceEventDetails")
+    by_type = text_at(record, "eventType") == "AwsConsoleSignIn"
+    by_source = text_at(record, "eventSource") == "signin.amazonaws.com"
+    return (by_type or by_source) and "Failure" in told.values()
 
 
 _NAMES: tuple[str, ...] = (
     *("secretId", "functionName", "tableName", "dBInstanceIdentifier", "instanceId", "keyId", "policyArn"),
     *("roleName", "roleArn", "userName", "groupName", "topicArn", "queueUrl", "name"),
+    *("snapshotId", "imageId", "volumeId", "dBSnapshotIdentifier", "dBClusterSnapshotIdentifier"),
 )
 """Request parameters that name the resource, most telling first."""
 
@@ -164,13 +191,14 @@ _NAMES: tuple[str, ...] = (
 def _resource(record: Object) -> tuple[str | None, str | None]:
     """What was reached, as an ARN where one is given or can be told, and the account that owns it.
 
-    `resources` comes first; an S3 request that lacks it names a bucket and perhaps a key; then one of `_NAMES`, as
-    `service:parameter/value` unless it is an ARN.
+    `resources` comes first, and in it an object of S3 before its bucket, which tells the account of both; an S3
+    request that lacks it names a bucket and perhaps a key; then one of `_NAMES`, as `service:parameter/value` unless it
+    is an ARN.
     """
-    listed = record.get("resources")
-    for resource in listed if isinstance(listed, list) else []:
-        if isinstance(resource, dict) and (arn := text_at(resource, "ARN")):
-            return arn, text_at(resource, "accountId")
+    owners = _listed(record)
+    if owners:
+        arn = next((arn for arn in owners if re.match(r"arn:[^:]*:s3:::[^/]+/", arn)), next(iter(owners)))
+        return arn, owners[arn] or owners.get(arn.split("/")[0])
     parameters = object_at(record, "requestParameters")
     if bucket := text_at(parameters, "bucketName"):
         key = text_at(parameters, "key")
@@ -179,6 +207,14 @@ def _resource(record: Object) -> tuple[str | None, str | None]:
         if value := text_at(parameters, name):
             return value if value.startswith("arn:") else f"{_service(record)}:{name}/{value}", None
     return None, None
+
+
+def _listed(record: Object) -> dict[str, str | None]:
+    """The ARNs of a record's resources, each with its account if that is told; CloudTrail Lake writes `arn`."""
+    listed = record.get("resources")
+    found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    arns = [(text_at(one, "ARN") or text_at(one, "arn"), text_at(one, "accountId")) for one in found]
+    return {arn: account for arn, account in arns if arn}
 
 
 def _count(value: Value) -> int | None:

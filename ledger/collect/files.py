@@ -1,10 +1,10 @@
 """Files of records: finding them, opening them whether compressed or not, and cutting them into records.
 
-Three shapes are cut here. *Lines*: one record on each line, as in NDJSON; blank lines are none. *Text*: the same for
+Four shapes are cut here. *Lines*: one record on each line, as in NDJSON; blank lines are none. *Text*: the same for
 logs that are no JSON, where a last line without its end may be half written and would still look whole. *Arrays*: JSON
-objects in an array, `[{…},{…}]`, or in one member of an object, `{"Records":[{…},{…}]}`, cut without being read as a
-whole: strings and brackets tell where an element ends, so one bad element costs only itself, however deep it nests and
-whatever its numbers are.
+objects in an array, `[{…},{…}]`, or in one member of an object, `{"Records":[{…},{…}]}`. *Objects*: JSON objects one
+after the other, each over several lines. Arrays and objects are cut without being read as a whole: strings and brackets
+tell where an element ends, so one bad element costs only itself, however deep it nests and whatever its numbers are.
 
 A file that a rotation renamed is still the same file: `unrotated` gives the name that it was written under.
 """
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,6 +26,8 @@ from ledger.errors import NotFound
 MAX_RECORD = 4 * 1024 * 1024
 """Size over which a record is not held in memory, in bytes. An event may have 256 KiB."""
 
+UNFINISHED = "the file ends within this line; import it again when the line has its end"
+
 _CHUNK = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _BOM = b"\xef\xbb\xbf"
@@ -31,11 +35,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file said of its fields, before the records that it holds for."""
+    """What a file said of its fields, before the records that it holds for; `path` is Zeek's name of the log."""
 
     names: tuple[str, ...] = ()
     separator: str = "\t"
     unset: str = "-"
+    path: str = ""
 
 
 NO_HEADER = Header()
@@ -62,14 +67,34 @@ def find_files(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(
-                f for f in path.rglob("*") if unrotated(f.name).lower().endswith(suffixes) and f.is_file()
-            )
+            found += files_in(path, suffixes)
         elif path.exists():
             found.append(path)
         else:
             raise NotFound("no such file or folder", got=str(path))
     return list(dict.fromkeys(found))
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files in a folder with the suffixes, at any depth, sorted; then the folders that cannot be listed.
+
+    Whoever opens those learns why, so that they do not go unnoticed.
+    """
+    unlisted: list[Path] = []
+    found = [
+        Path(at, name)
+        for at, _, names in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename)))
+        for name in names
+        if unrotated(name).lower().endswith(suffixes)
+    ]
+    return [*sorted(path for path in found if _may_be_file(path)), *sorted(unlisted)]
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 _DATE = r"[0-9]{4}-?[0-9]{2}(?:-?[0-9]{2})?[0-9T_-]*"
@@ -85,13 +110,24 @@ def unrotated(name: str) -> str:
     return _ROTATION.sub("", re.sub(r"(?i)\.gz$", "", name))
 
 
-def open_file(path: Path) -> BinaryIO:
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
     """Open for reading, through gzip if the file's first bytes say so, whatever its name says."""
     with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    if packed:
-        return cast(BinaryIO, io.BufferedReader(gzip.open(path), _CHUNK))
-    return path.open("rb")
+        yield unpacked(file)
+
+
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """What an open file holds: itself, or what its gzip stream does. That is closed with it."""
+    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK)) if is_packed(file) else file
+
+
+def is_packed(file: BinaryIO) -> bool:
+    """Whether an open file is compressed. It then stands at its start."""
+    file.seek(0)
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return magic == _GZIP_MAGIC
 
 
 def split_lines(file: BinaryIO) -> Iterator[RawRecord]:
@@ -107,15 +143,15 @@ def split_text(file: BinaryIO) -> Iterator[RawRecord]:
     """Each line that is not blank, less `\\n` or `\\r\\n` and no other byte.
 
     A last line that has no end is a problem: its writer may not be done with it, and a shorter number is a number too.
+    A JSON object shows by itself whether it is whole.
     """
     for number, line in read_lines(file):
         raw = line.removesuffix(b"\n").removesuffix(b"\r")
+        is_object = raw.startswith(b"{") and raw.rstrip().endswith(b"}")
         if len(line) > MAX_RECORD:
             yield too_long(number, line)
-        elif raw.strip() and not line.endswith(b"\n"):
-            yield RawRecord(
-                number, raw, "the file ends within this line; import it again when the line has its end"
-            )
+        elif raw.strip() and not line.endswith(b"\n") and not is_object:
+            yield RawRecord(number, raw, UNFINISHED)
         elif raw.strip():
             yield RawRecord(number, raw)
 
@@ -138,96 +174,141 @@ def too_long(number: int, line: bytes) -> RawRecord:
     return RawRecord(number, line[:MAX_RECORD], f"a line of over {MAX_RECORD} bytes")
 
 
-def split_json(file: BinaryIO, name: str) -> Iterator[RawRecord]:
-    """The records of a JSON file of either shape: the array `name` of one object, or one record on each line.
+def split_json(file: BinaryIO, *names: str) -> Iterator[RawRecord]:
+    """The records of a JSON file: in an array, one over several lines after the other, or one on each line.
 
-    One JSON text over several lines that is neither is one record, and no good one.
+    The array may be the whole file, or the first of the members `names` that an object has; objects of that kind may
+    follow one another.
     """
-    if starts_array(file, name):
-        yield from split_array(file)
+    scanner = _Scanner(file)
+    wanted = {name.encode() for name in names}
+    if _find_array(scanner.peek(), wanted):
+        yield from _split_arrays(scanner, wanted)
         return
-    if spread := _spread(file):
-        yield RawRecord(1, spread[:MAX_RECORD], f'neither {{"{name}":[…]}} nor one record on each line')
-        return
-    yield from split_lines(file)
-
-
-def split_events(file: BinaryIO) -> Iterator[RawRecord]:
-    """The records of a JSON file of three shapes: one array, one record on each line, or one record over many lines."""
-    if starts_array(file, None):
-        yield from split_array(file, _ARRAY_END)
-    elif whole := _spread(file):
-        too_large = len(whole) > MAX_RECORD
-        yield too_long(1, whole) if too_large else RawRecord(1, whole.removeprefix(_BOM).strip())
-    else:
-        yield from split_lines(file)
-
-
-def _spread(file: BinaryIO) -> bytes:
-    """The bytes of a JSON text over several lines, as many as a record may have and one; none if it is none such."""
-    first = file.read(_CHUNK).removeprefix(_BOM).lstrip()
+    is_spread = _SPREAD.match(scanner.peek())
     file.seek(0)
-    return file.read(MAX_RECORD + 1) if re.match(rb"[\[{][ \t]*\r?\n", first) else b""
+    yield from split_objects(file) if is_spread else split_lines(file)
 
 
-def starts_array(file: BinaryIO, name: str | None) -> bool:
-    """Whether the file is a JSON object whose first member `name` is an array, or, without a name, an array itself.
-
-    If so, it then stands in that array; if not, at its start.
-    """
-    before = rb"" if name is None else rb'\{\s*"' + re.escape(name.encode()) + rb'"\s*:\s*'
-    opening = re.compile(rb"\s*" + before + rb"\[")
-    head = file.read(_CHUNK)
-    body = head.removeprefix(_BOM)
-    match = opening.match(body)
-    file.seek(0 if match is None else len(head) - len(body) + match.end())
-    return match is not None
-
-
-_ARRAY_END = re.compile(rb"\]\s*")
-_OBJECT_END = re.compile(rb"\]\s*\}\s*")
+_START = rb"(?:\xef\xbb\xbf)?\s*"
+_SPREAD = re.compile(_START + rb"\{[ \t]*\r?\n")
+"""A first line that holds no more than the start of an object."""
+_WHOLE, _OBJECT, _MEMBER = re.compile(_START + rb"\["), re.compile(_START + rb"\{"), re.compile(rb"\s*:\s*\[")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},"]', re.DOTALL)
+_WHOLE_END = re.compile(rb"\]\s*")
+_SCALAR = rb'(?:"(?:[^"\\]|\\.)*+"|[-+.0-9A-Za-z]+|\[\s*\])'
+_OBJECT_END = re.compile(rb'\]\s*(?:,\s*"[^"\\]*+"\s*:\s*%s\s*)*+\}\s*' % _SCALAR, re.DOTALL)
+"""What may follow an array within its object: members that hold nothing, such as a token for the next page."""
 
 
-def split_array(file: BinaryIO, end: re.Pattern[bytes] = _OBJECT_END) -> Iterator[RawRecord]:
-    """The elements of the JSON array in which the file stands, up to the end of the object around it, or to `end`.
+def _find_array(text: bytes, names: set[bytes]) -> tuple[int, re.Pattern[bytes]] | None:
+    """Where the array that holds records begins in `text`, and what may follow it; None if there is none."""
+    if whole := _WHOLE.match(text):
+        return whole.end(), _WHOLE_END
+    opening = _OBJECT.match(text)
+    depth = 1
+    for token in _TOKEN.finditer(text, opening.end()) if opening else ():
+        if token[0] in (b"[", b"{"):
+            depth += 1
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+        elif depth == 1 and token[0][1:-1] in names and (array := _MEMBER.match(text, token.end())):
+            return array.end(), _OBJECT_END
+        if depth == 0:
+            break
+    return None
+
+
+class _Scanner:
+    """Walks over the brackets of JSON, and holds what was not cut off yet: at most a record and two reads."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.held, self.at = file, b"", 0
+
+    def peek(self, size: int | None = None) -> bytes:
+        """What comes next: of as many bytes as one read has, or `size`, if there are as many."""
+        while len(self.held) < (size or _CHUNK) and (chunk := self.file.read(_CHUNK)):
+            self.held += chunk
+        return self.held
+
+    def bracket(self) -> bytes:
+        """The next bracket or comma outside of text; none at the file's end, or where a record gets too long."""
+        while True:
+            token = _TOKEN.search(self.held, self.at)
+            if token is None or token[0] == b'"':  # nothing more to see, or text that goes on
+                self.at = len(self.held) if token is None else token.start()
+                chunk = self.file.read(_CHUNK)
+                if not chunk or len(self.held) > MAX_RECORD:
+                    return b""
+                self.held += chunk
+                continue
+            self.at = token.end()
+            if not token[0].startswith(b'"'):
+                return token[0]
+
+    def cut(self, size: int | None = None) -> bytes:
+        """What was walked over since the last cut, or the next `size` bytes."""
+        end = self.at if size is None else size
+        passed, self.held, self.at = self.held[:end], self.held[end:], 0
+        return passed
+
+    def rest(self, number: int, problem: str) -> RawRecord:
+        """Everything from here on as one record, since where the next one begins cannot be told. Nothing comes next."""
+        if len(self.peek(MAX_RECORD + 1)) > MAX_RECORD:
+            problem = f"over {MAX_RECORD} bytes after the last record; the rest of the file was not read"
+        rest, self.held, self.file = self.held[:MAX_RECORD], b"", io.BytesIO()
+        return RawRecord(number, rest, problem)
+
+
+def _split_arrays(scanner: _Scanner, names: set[bytes]) -> Iterator[RawRecord]:
+    number = 0
+    while found := _find_array(scanner.peek(), names):
+        start, end = found
+        scanner.cut(start)
+        for record in _split_array(scanner, number):
+            number = record.number
+            yield record
+        after = end.match(scanner.peek())
+        if after is None:
+            break
+        scanner.cut(after.end())
+    if scanner.peek().strip():
+        yield scanner.rest(number + 1, "text after the last record")
+
+
+def _split_array(scanner: _Scanner, number: int) -> Iterator[RawRecord]:
+    """The elements of the array that comes next, counted on from `number`, up to the bracket that closes it.
 
     What is not JSON between the brackets comes out as it is, for the reader of records to refuse.
     """
-    buffer, at, depth, number = b"", 0, 0, 0
-    while True:
-        token = _TOKEN.search(buffer, at)
-        if token is None or token[0] == b'"':  # nothing more to see, or a string that goes on
-            at = len(buffer) if token is None else token.start()
-            chunk = file.read(_CHUNK)
-            if not chunk or len(buffer) > MAX_RECORD:
-                break
-            buffer += chunk
-            continue
-        at = token.end()
-        if token[0] in b"[{":
+    before, depth = number, 0
+    while bracket := scanner.bracket():
+        if bracket in b"[{":
             depth += 1
-        elif token[0] in b"]}" and depth:
+        elif bracket in b"]}" and depth:
             depth -= 1
-        elif depth == 0 and token[0] in b",]}":
-            element = buffer[: token.start()].strip()
-            closed = token[0] != b","
-            if element or not closed or number:
+        elif depth == 0:
+            element = scanner.cut(scanner.at - 1).strip()
+            closed = bracket != b","
+            if element or not closed or number > before:
                 number += 1
                 yield RawRecord(number, element, None if element else "an empty place in the array")
-            buffer, at = buffer[at:], 0
             if closed:
-                yield from _after(file, token[0] + buffer, number, end)
                 return
-    # Everything from here on is one record: where the next one begins cannot be told.
-    if len(buffer) > MAX_RECORD:
-        problem = f"a record of over {MAX_RECORD} bytes; the rest of the file was not read"
-    else:
-        problem = "the file ends before its array does"
-    yield RawRecord(number + 1, buffer[:MAX_RECORD], problem)
+            scanner.cut(1)
+    yield scanner.rest(number + 1, "the file ends before its array does")
 
 
-def _after(file: BinaryIO, buffer: bytes, number: int, end: re.Pattern[bytes]) -> Iterator[RawRecord]:
-    rest = buffer + file.read(MAX_RECORD)
-    if not end.fullmatch(rest):
-        yield RawRecord(number + 1, rest[:MAX_RECORD], "text after the last record")
+def split_objects(file: BinaryIO) -> Iterator[RawRecord]:
+    """JSON objects one after the other, each over as many lines as it likes, as command lines print them."""
+    scanner, depth, number = _Scanner(file), 0, 0
+    while bracket := scanner.bracket():
+        if bracket in b"[{":
+            depth += 1
+        elif bracket in b"]}":
+            depth = max(depth - 1, 0)
+            if depth == 0:
+                number += 1
+                yield RawRecord(number, scanner.cut().removeprefix(_BOM if number == 1 else b"").strip())
+    if scanner.peek().strip():
+        yield scanner.rest(number + 1, "the file ends within this record")

@@ -6,7 +6,7 @@ A mapping is a TOML file, here whole but for JSON's `array`::
     format = "csv"                       # or "json": an array, one object on each line, or one object
     source = "/gateway/eu-west-1"        # whose log it is; visible for ever, like the ids
     time = "When"                        # column of the time
-    time_format = "%d.%m.%Y %H:%M:%S"    # rfc3339 (if left out), unix, unix-ms, or a pattern of strptime
+    time_format = "%d.%m.%Y %H:%M:%S"    # rfc3339 (if left out), unix, unix-ms, -us, -ns, or a pattern of strptime
     utc_offset = "+02:00"                # of a pattern without %z
     id = "Request"                       # column of ids that the source gives; without it, by place (see `base`)
     phase = "storage"                    # if left out, the type's only phase or the caller's
@@ -22,7 +22,7 @@ A mapping is a TOML file, here whole but for JSON's `array`::
     completeness = "unknown"
 
     [values.outcome]                     # the source's words, and the ledger's; others stay as they are
-    ok = "allowed"
+    ok = "allowed"                       # in JSON a number or truth value as it is written: 200, true
     denied = "refused"
 
 In JSON a column is a path, `user.name`; names with dots in them are found as they are first. The first record of CSV
@@ -51,9 +51,7 @@ from ledger.collect.files import (
     Header,
     RawRecord,
     read_lines,
-    split_array,
-    split_events,
-    starts_array,
+    split_json,
     too_long,
 )
 from ledger.collect.members import raw_digest, unix_time
@@ -113,7 +111,9 @@ def parse_mapping(text: str) -> FieldMapping:
     return mapping
 
 
-_TIME_FORMATS = ("rfc3339", "unix", "unix-ms")
+_UNIX = {"unix": 0, "unix-ms": 3, "unix-us": 6, "unix-ns": 9}
+"""How many decimals of a second a Unix time counts as whole numbers."""
+_TIME_FORMATS = ("rfc3339", *_UNIX)
 
 
 def _wrong(problems: list[tuple[str, str]]) -> MalformedInput:
@@ -143,9 +143,7 @@ class Generic:
     def records(self, file: BinaryIO) -> Iterator[RawRecord]:
         if self.mapping.format == "csv":
             return split_csv(file, self.mapping.delimiter)
-        if self.mapping.array is not None and starts_array(file, self.mapping.array):
-            return split_array(file)
-        return split_events(file)
+        return split_json(file, *filter(None, [self.mapping.array]))
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         mapping, type = self.mapping, find(self.mapping.type)
@@ -175,8 +173,8 @@ class Generic:
             value, words = _at(record, column), self.mapping.values.get(name, {})
             if value is None or value == "":
                 continue
-            if isinstance(value, str) and value in words:
-                _put(data, name, words[value])
+            if not isinstance(value, list | dict) and (word := _word(value)) in words:
+                _put(data, name, words[word])
             else:
                 _put(data, name, _number(value, members.get(name)))
         for name, constant in self.mapping.constants.items():
@@ -212,6 +210,10 @@ def _at(record: Object, column: str) -> Value:
     return value
 
 
+def _word(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _number(value: Value, schema: Any) -> Value:
     """A whole number, for text that is one and a member that wants one."""
     wants = [schema, *(schema or {}).get("anyOf", [])]
@@ -225,10 +227,11 @@ def read_time(value: Value, format: str, utc_offset: str | None) -> Value:
     if format == "rfc3339":
         return value
     text = "" if isinstance(value, bool | None) else str(value)
-    if format == "unix":
-        return unix_time(text)
-    if format == "unix-ms":
-        return unix_time(f"{text[:-3]}.{text[-3:]}")
+    if format in _UNIX:
+        whole, _, decimals = text.partition(".")
+        point = max(len(whole) - _UNIX[format], 0)
+        decimals = whole[point:] + decimals
+        return unix_time(f"{whole[:point]}.{decimals}" if decimals else whole)
     try:
         moment = datetime.strptime(text, format)  # noqa: DTZ007  its offset may stand in the mapping
     except ValueError:

@@ -11,7 +11,7 @@ from ledger.catalogue.base import COUNTRIES
 from ledger.errors import MalformedInput
 from ledger.types import Digest, format_time
 
-API_ACTIVITY, AUTHENTICATION, HTTP_ACTIVITY = 6003, 3002, 4002
+API_ACTIVITY, DATASTORE_ACTIVITY, AUTHENTICATION, HTTP_ACTIVITY = 6003, 6005, 3002, 4002
 """OCSF 1.x event classes."""
 
 
@@ -80,7 +80,7 @@ def http_outcome(status: str | None) -> tuple[str, str | None]:
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLF = re.compile(
-    r"([0-9]{2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{2})([0-9]{2})"
+    r"([0-9]{1,2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{2})([0-9]{2})"
 )
 
 
@@ -93,7 +93,7 @@ def clf_time(text: str) -> str:
     if match is None or match[2] not in _MONTHS:
         raise MalformedInput("not a time", expected="the form 01/Jul/2026:20:00:03 +0800")
     day, month, year, clock, hours, minutes = match.groups()
-    return f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{clock}{hours}:{minutes}"
+    return f"{year}-{_MONTHS.index(month) + 1:02}-{day:0>2}T{clock}{hours}:{minutes}"
 
 
 def unix_time(text: str) -> str:
@@ -108,17 +108,18 @@ def unix_time(text: str) -> str:
     )
 
 
-_FIELD = re.compile(r'"((?:[^"\\]|\\.|"(?! |$))*)"|\[([^\]]*)\]|([^ "\[][^ ]*)')
+_FIELD = re.compile(r'"((?:[^"]|"(?! |$))*)"|\[([^\]]*)\]|([^ "\[][^ ]*)')
 
 
-def split_fields(line: str) -> list[str]:
-    """The fields of a line in which spaces part them and quotes or brackets keep them together.
+def split_fields(line: str, most: int | None = None) -> tuple[list[str], str]:
+    """The fields of a line, up to `most`, and what follows: parted by spaces, kept together by quotes or brackets.
 
-    A quote belongs to its field if a backslash stands before it, or if no space follows it: clients put quotes into
-    their user agents, and not every log escapes them.
+    A quote belongs to its field if no space follows it: clients put quotes into their user agents, and these logs write
+    them as they came. So a client can end its field, and go on with fields of its own making; where that shows, only
+    the reader of a format knows.
     """
-    fields, at = [], 0
-    while at <= len(line):
+    fields, at = list[str](), 0
+    while at <= len(line) and len(fields) != most:
         match = _FIELD.match(line, at)
         if match is None or line[match.end() : match.end() + 1] not in ("", " "):
             raise MalformedInput(
@@ -126,7 +127,7 @@ def split_fields(line: str) -> list[str]:
             )
         fields.append(match[1] if match[1] is not None else match[2] if match[2] is not None else match[3])
         at = match.end() + 1
-    return fields
+    return fields, line[at:]
 
 
 def decode(raw: bytes) -> str:

@@ -2,16 +2,21 @@ r"""nginx access logs, and those of CDNs and proxies that write like nginx: each
 
 Lines are read by the `log_format` that wrote them. Without one told, these are tried, from the longest::
 
-    combined:  $remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent
-               "$http_referer" "$http_user_agent"
+    common:    $remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent
+    combined:  common "$http_referer" "$http_user_agent"
     main:      combined "$http_x_forwarded_for"
     with TLS:  combined $ssl_protocol $ssl_cipher,  main $ssl_protocol $ssl_cipher
+
+What clients send stands in these lines, so a client may write what looks like the end of a value and the start of the
+next. nginx escapes the quotes in values, but not what else a format may part them by. So a line is read from both of
+its ends, and one that can be read in two ways is set aside.
 
 A line of JSON (`escape=json`) is read by the names of its members, which are nginx's variables or one of the usual
 words for them (`_NAMES`). In other lines `\x22` is nginx's way of writing a quote; it is undone.
 
 - `id` is `$request_id`, which nginx draws at random, where it is logged; else the line is known by its place (`base`).
 - `source` is `/nginx/<node>`.
+- `principal` is `$remote_user`: nginx writes the name that a client gave, and checks it only where it asks for one.
 - `outcome` is that of the HTTP status; query strings, cookies and referrers stay behind.
 - `tls_version` is `none` where `$ssl_protocol` was logged and is empty: the connection had no TLS.
 - `completeness` is `unknown`: the configuration decides which requests are logged.
@@ -47,13 +52,11 @@ from ledger.collect.members import (
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
 
-COMBINED = (
-    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
-    '"$http_referer" "$http_user_agent"'
-)
+_COMMON = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
+COMBINED = _COMMON + ' "$http_referer" "$http_user_agent"'
 _MAIN = COMBINED + ' "$http_x_forwarded_for"'
 _TLS = " $ssl_protocol $ssl_cipher"
-FORMATS = (_MAIN + _TLS, _MAIN, COMBINED + _TLS, COMBINED)
+FORMATS = (_MAIN + _TLS, _MAIN, COMBINED + _TLS, COMBINED, _COMMON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,13 @@ class Nginx:
 
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "address": ("remote_addr", "client_ip", "clientip", "remote_ip"),
+    "address": ("remote_addr", "client_ip", "clientip", "remote_ip", "ip"),
     "user": ("remote_user", "ssl_client_s_dn", "auth"),
-    "time": ("time_iso8601", "time_local", "msec", "@timestamp", "timestamp", "time"),
+    "time": ("time_iso8601", "time_local", "msec", "@timestamp", "timestamp", "time", "date"),
     "request": ("request",),
     "method": ("request_method", "method", "verb"),
-    "path": ("request_uri", "uri", "request_path", "url", "path"),
+    "path": ("request_uri",),
+    "other_path": ("request_path", "url", "path", "uri"),
     "host": ("host", "http_host", "server_name"),
     "status": ("status", "response"),
     "bytes": ("body_bytes_sent", "bytes_sent", "bytes"),
@@ -113,6 +117,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "country": ("geoip2_country_code", "geoip_country_code", "http_cf_ipcountry", "country"),
     "request_id": ("request_id",),
 }
+
+
+_REQUEST = re.compile(r"([A-Z][A-Z_-]{1,31}) (\S.*?)(?: HTTP/[0-9.]+)?")
+"""Method and path of a request line. nginx took spaces in paths until its version 1.21.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +145,15 @@ class _Line:
     def access_data(self, raw: bytes) -> Object:
         """The `data` of the access; a request that was no HTTP at all has the action `unknown`."""
         outcome, reason = http_outcome(self.get("status"))
-        asked = re.fullmatch(r"([A-Z]{3,20}) (\S+)(?: HTTP/[0-9.]+)?", self.get("request") or "")
+        asked = _REQUEST.fullmatch(self.get("request") or "")
         method = self.get("method") or (asked and asked[1])
-        path = self.get("path") or (asked and asked[2])
+        path = self.get("path") or (asked and asked[2]) or self.get("other_path")
         user = self.get("user")
         return known(
             principal=user or "anonymous",
             principal_type=None if user else "anonymous",
             action=method or "unknown",
-            resource=path and (self.get("host") or "") + percent_decoded(path.split("?")[0]),
+            resource=path and self._host(path) + percent_decoded(path.split("?")[0]),
             outcome=outcome,
             reason=reason,
             source_address=self.get("address"),
@@ -160,6 +168,10 @@ class _Line:
             class_uid=HTTP_ACTIVITY,
             raw_sha256=raw_digest(raw),
         )
+
+    def _host(self, path: str) -> str:
+        """The host before a path; a proxy is asked for whole URIs, which have theirs."""
+        return (self.get("host") or "") if path.startswith("/") else ""
 
     def _tls(self) -> str | None:
         logged = present(self.variables.get("ssl_protocol"))
@@ -179,21 +191,38 @@ def _text_variables(raw: bytes, formats: tuple[str, ...]) -> dict[str, str]:
 
 
 def read_by(format: str, line: str) -> dict[str, str] | None:
-    """The variables of a line, or None if `format` did not write it: each reaches up to the text that follows it."""
+    """The variables of a line, or None if `format` did not write it, or may have written it in another way."""
     before, *parts = _VARIABLE.split(format)
-    if not line.startswith(before):
+    names = [braced or bare for braced, bare in zip(parts[::3], parts[1::3], strict=True)]
+    values = _from_start(line, [before, *parts[2::3]])
+    if values is None or values != _from_end(line, [before, *parts[2::3]]):
         return None
-    rest, found = line[len(before) :], dict[str, str]()
-    for braced, bare, after in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        name = braced or bare
-        value, stop, rest = rest.partition(after) if after else (rest, "", "")
+    for name, value, after in zip(names, values, parts[2::3], strict=True):
         # Of the values that stand without quotes only a user's name may be several words.
-        words = " " in value and after[:1] in ("", " ") and name != "remote_user"
-        if (after and not stop) or words:
+        if " " in value and after[:1] in ("", " ") and name != "remote_user":
             return None
-        found[name] = value
+    found = dict(zip(names, values, strict=True))
     tls = present(found.get("ssl_protocol"))
-    return None if rest or (tls and not tls_version(tls)) else found
+    return None if tls and not tls_version(tls) else found
+
+
+def _from_start(line: str, literals: list[str]) -> list[str] | None:
+    """What stands between the literals of a format, each value as short as it can be, the first one first."""
+    if not line.startswith(literals[0]):
+        return None
+    values, rest = list[str](), line[len(literals[0]) :]
+    for literal in literals[1:]:
+        value, found, rest = rest.partition(literal) if literal else (rest, "", "")
+        if literal and not found:
+            return None
+        values.append(value)
+    return None if rest else values
+
+
+def _from_end(line: str, literals: list[str]) -> list[str] | None:
+    """The same from the other end: each value as short as it can be, the last one first."""
+    found = _from_start(line[::-1], [literal[::-1] for literal in reversed(literals)])
+    return found and [value[::-1] for value in reversed(found)]
 
 
 def _unescape(text: str) -> str:

@@ -14,6 +14,8 @@ events, since either may be imported without the other, and have the same `sessi
 - `source` is `/zeek/<node>`, the sensor.
 - `from` and `to` need countries, which Zeek does not tell: `places` says where an address is and whose. `from_country`
   and `to_country` hold for the addresses that it does not have. A line with an end in no country is set aside.
+- A line of another log than these two is set aside, even if it is of the same connection, and so are those of
+  connections that go on (`open_conn`, `conn_long`).
 - `bytes` is the payload in both directions. `protocol` is the service that Zeek recognised, else the transport.
 - `tls_version` is absent from conn's hops, unless the service is `http`, which Zeek only recognises in clear: `none`.
 - `completeness` is `best-effort`: a sensor that cannot keep up misses packets.
@@ -27,7 +29,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import BinaryIO, TypeAlias
 
@@ -117,7 +119,7 @@ class Zeek:
 
     def event(self, raw: bytes, header: Header = NO_HEADER) -> Object:
         fields = _json_fields(raw) if raw.startswith(b"{") else _text_fields(decode(raw), header)
-        log = _log(fields)
+        log = _log(fields, fields.get("_path", header.path))
         started = _time(fields.get("ts"))
         event: Object = {
             "specversion": "1.0",
@@ -140,7 +142,7 @@ class Zeek:
             **{"from": self._end(fields.get("id.orig_h"), self.from_country, "originator")},
             to=self._end(fields.get("id.resp_h"), self.to_country, "responder"),
             sequence=self.sequence,
-            protocol="tls" if log == "ssl" else _protocol(service) or fields.get("proto"),
+            protocol="tls" if log == "ssl" else _protocol(service) or _protocol(fields.get("proto")),
             tls_version="none" if service == "http" else version,
             cipher=fields.get("cipher"),
             bytes=None if sent == [None, None] else sum(part or 0 for part in sent),
@@ -170,9 +172,11 @@ def read_header(header: Header, line: str) -> Header:
         return Header((), separator or "\t")
     name, *values = line.split(header.separator)
     if name == "#fields":
-        return Header(tuple(values), header.separator, header.unset)
+        return replace(header, names=tuple(values))
     if name == "#unset_field" and values:
-        return Header(header.names, header.separator, values[0])
+        return replace(header, unset=values[0])
+    if name == "#path" and values:
+        return replace(header, path=values[0])
     return header
 
 
@@ -198,9 +202,17 @@ def _scalar(value: Value) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _log(fields: dict[str, str]) -> str:
-    """`conn` or `ssl`, by what only they have: the line of a JSON stream need not say which log it is of."""
-    if "conn_state" in fields or "proto" in fields:
+_OPEN = re.compile(r"open_.*|conn_long")
+"""Paths of the logs that packages write of connections which go on: each has its line in conn.log when it ends."""
+
+
+def _log(fields: dict[str, str], path: str) -> str:
+    """`conn` or `ssl`: by the path, else by what only they have; JSON may lack it, and logs may be renamed."""
+    if _OPEN.fullmatch(path):
+        raise MalformedInput("a line of a connection that goes on, and has its own when it ends")
+    if path in ("conn", "ssl"):
+        return path
+    if "conn_state" in fields:
         return "conn"
     if "established" in fields:
         return "ssl"
@@ -208,10 +220,16 @@ def _log(fields: dict[str, str]) -> str:
 
 
 def _time(text: str | None) -> str:
-    """RFC 3339 of `ts`, which is Unix time, or already ISO 8601 in some JSON."""
+    """RFC 3339 of `ts`: Unix time, or in JSON what `LogAscii::json_timestamps` chose, milliseconds or ISO 8601."""
     if text is None:
         raise MalformedInput("a line without its time", expected="ts")
-    return unix_time(text) if re.fullmatch(r"[0-9.]+", text) else text
+    if millis := re.fullmatch(r"([0-9]{9,10})([0-9]{3})(?:\.([0-9]+))?", text):
+        return unix_time(f"{millis[1]}.{millis[2]}{millis[3] or ''}")
+    if re.fullmatch(r"[0-9.]+", text):
+        return unix_time(text)
+    return re.sub(
+        r"(?:(\.[0-9]*[1-9])|\.)0+Z$", r"\1Z", text
+    )  # as Unix time is written, to be the same event
 
 
 def _ended(started: str, duration: str | None) -> str | None:
@@ -221,9 +239,9 @@ def _ended(started: str, duration: str | None) -> str | None:
 
 
 def _protocol(service: str | None) -> str | None:
-    """The services that Zeek recognised, `ssl+http` for several."""
-    names = [name for name in (service or "").split(",") if re.fullmatch(r"[A-Za-z][A-Za-z0-9./-]*", name)]
-    joined = "+".join(names)
+    """The services that Zeek recognised, `ssl+http` for several, `dce-rpc` for `dce_rpc`; one after `-` was none."""
+    names = (service or "").replace("_", "-").split(",")
+    joined = "+".join(name for name in names if re.fullmatch(r"[A-Za-z][A-Za-z0-9./-]*", name))
     return joined if 0 < len(joined) <= 32 else None
 
 

@@ -19,30 +19,25 @@ form behind the signature (a header of 91 bytes, a line with a stray member) fai
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import IO, cast
+from functools import partial
+from typing import IO
 
-from ledger import canonical
 from ledger.anchor import Anchor, check_anchored
 from ledger.batch import BatchHeader
 from ledger.canonical import Object
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.disclosure import check_disclosures, parse_disclosure
-from ledger.entry import Entry, parse_entry
-from ledger.errors import (
-    AnchorRefuted,
-    DisclosureRefuted,
-    InputError,
-    MalformedInput,
-    PackageRefuted,
-    VerificationError,
-)
+from ledger.errors import AnchorRefuted, MalformedInput, PackageRefuted
+from ledger.evidence.entries import Tally, check_order, check_run, runs
 from ledger.evidence.layout import check_layout
+from ledger.evidence.lines import check_number, naming, parse_line, read_lines, string
 from ledger.evidence.manifest import (
     ANCHORS,
     CHECKPOINT,
@@ -53,14 +48,16 @@ from ledger.evidence.manifest import (
     FileDigest,
     Manifest,
 )
-from ledger.merkle import leaf_hash, tree_root
+from ledger.evidence.processes import spread
+from ledger.merkle import tree_root
 from ledger.note import VerifierKey, open_note
 from ledger.ports import Chain
 from ledger.proof import parse_anchor
 from ledger.types import BatchNo, Digest, from_base64, log_id
 
+_FEW = 10_000
+"""Events that are checked before processes would have started."""
 _MAX_NOTE = 1_000_000
-_MAX_LINE = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
 Progress = Callable[[int, int], None]
@@ -110,9 +107,16 @@ CLOCK_TOLERANCE = 60
 
 
 def check_package(
-    file: IO[bytes], key: VerifierKey, progress: Progress = lambda done, total: None
+    file: IO[bytes],
+    key: VerifierKey,
+    progress: Progress = lambda done, total: None,
+    processes: int | None = None,
 ) -> PackageReport:
     """Steps 1–10. `file` is the package, seekable; `key` comes from a source other than the package.
+
+    Args:
+        progress: called with (events checked, events in all) from time to time.
+        processes: how many check the entries of a large package; all cores if None.
 
     Raises:
         MalformedInput: not a package at all (step `form`).
@@ -121,7 +125,7 @@ def check_package(
     try:
         with zipfile.ZipFile(file) as archive:
             check_layout(file, archive)
-            return _Check(archive, key, progress).run()
+            return _Check(archive, key, progress, processes or os.cpu_count() or 1).run()
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -192,10 +196,13 @@ def check_package_on_chain(
 
 
 class _Check:
-    def __init__(self, archive: zipfile.ZipFile, key: VerifierKey, progress: Progress) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, key: VerifierKey, progress: Progress, processes: int
+    ) -> None:
         self.archive = archive
         self.key = key
         self.progress = progress
+        self.processes = processes
 
     def run(self) -> PackageReport:
         members = self.archive.infolist()
@@ -208,32 +215,32 @@ class _Check:
             raise MalformedInput("not an evidence package", expected="members stored or deflated")
         manifest = self._manifest()
         self._files(manifest)
-        with _step("checkpoint"):
+        with naming(step="checkpoint"):
             checkpoint = open_checkpoint(self._small(CHECKPOINT), self.key)
-        with _step("log"):
+        with naming(step="log"):
             headers = self._headers(checkpoint)
         inside = headers[manifest.first_batch : manifest.first_batch + manifest.batches]
         if not inside or len(inside) != manifest.batches or inside[0].first_leaf != manifest.first_event:
             raise PackageRefuted("the manifest's batches are not under the checkpoint", step="batches")
-        with _step("batches"):
-            tally = self._entries(manifest, inside)
-        tally.check_period(manifest, last_under_checkpoint=inside[-1] == headers[-1])
-        with _step("anchors"):
+        with naming(step="batches"):
+            found = self._entries(manifest, inside)
+        found.check_period(manifest, last_under_checkpoint=inside[-1] == headers[-1])
+        with naming(step="anchors"):
             anchors = self._anchors(manifest)
         return PackageReport(
             manifest=manifest,
             checkpoint=checkpoint,
             headers=tuple(headers),
             anchors=anchors,
-            events_in_period=sum(tally.by_phase.values()),
-            disclosed_members=tally.disclosed,
-            withheld_members=tally.withheld,
-            by_phase=dict(sorted(tally.by_phase.items())),
-            by_type=dict(sorted(tally.by_type.items())),
-            open_end=tally.last < manifest.until,
-            first_received=tally.first_inside,
-            last_received=tally.last_inside,
-            batch_received=tuple(tally.batch_received),
+            events_in_period=sum(found.by_phase.values()),
+            disclosed_members=found.disclosed,
+            withheld_members=found.withheld,
+            by_phase=dict(sorted(found.by_phase.items())),
+            by_type=dict(sorted(found.by_type.items())),
+            open_end=found.last < manifest.until,
+            first_received=found.first_inside,
+            last_received=found.last_inside,
+            batch_received=tuple(found.batch_received),
         )
 
     def _manifest(self) -> Manifest:
@@ -276,8 +283,8 @@ class _Check:
     def _headers(self, checkpoint: Checkpoint) -> list[BatchHeader]:
         headers: list[BatchHeader] = []
         for value in self._lines(HEADERS, "batch_no", "header"):
-            header = BatchHeader.parse(from_base64(_string(value, "header")))
-            _number(value, "batch_no", len(headers), step="log")
+            header = BatchHeader.parse(from_base64(string(value, "header")))
+            check_number(value, "batch_no", len(headers), step="log")
             expected = (log_id(checkpoint.origin), len(headers), headers[-1].end if headers else 0)
             if (header.log_id, header.batch_no, header.first_leaf) != expected:
                 raise PackageRefuted(f"header {len(headers)} does not follow the one before", step="log")
@@ -289,41 +296,48 @@ class _Check:
             )
         return headers
 
-    def _entries(self, manifest: Manifest, headers: Sequence[BatchHeader]) -> _Tally:
-        tally = _Tally(manifest)
-        lines = self._lines(ENTRIES, "position", "entry", "disclosures")
-        position = manifest.first_event
-        for header in headers:
-            leaves = []
-            for _ in range(header.leaf_count):
-                value = next(lines, None)
-                if value is None:
-                    raise PackageRefuted("an entry is missing", step="batches", expected=position)
-                _number(value, "position", position, step="batches")
-                entry = _string(value, "entry").encode()
-                leaves.append(leaf_hash(entry))
-                tally.add(entry, value)
-                position = type(position)(position + 1)
-                self.progress(position - manifest.first_event, manifest.events)
-            tally.batch_received.append(tally.last)
-            if (root := tree_root(leaves)) != header.root:
-                raise PackageRefuted(
-                    f"the entries do not rebuild batch {header.batch_no}",
-                    step="batches",
-                    expected=header.root,
-                    got=root,
-                )
-        if next(lines, None) is not None or position - manifest.first_event != manifest.events:
+    def _entries(self, manifest: Manifest, headers: Sequence[BatchHeader]) -> _Found:
+        """Check runs of entries, and each batch's root as soon as it has all its leaves."""
+        found = _Found(manifest)
+        remaining = iter(headers)
+        header = next(remaining, None)
+        leaves: list[Digest] = []
+        with closing(self._tallies(manifest)) as tallies:
+            for tally in tallies:
+                found.add(tally)
+                for leaf, received in zip(tally.leaves, tally.received, strict=True):
+                    if header is None:
+                        raise PackageRefuted(
+                            "more entries than the batches hold", step="batches", expected=manifest.events
+                        )
+                    leaves.append(leaf)
+                    if len(leaves) == header.leaf_count:
+                        _check_root(header, leaves)
+                        found.batch_received.append(received)
+                        header, leaves = next(remaining, None), []
+                if tally.failure:
+                    raise tally.failure
+                self.progress(found.events, manifest.events)
+        if header is not None:
+            raise PackageRefuted(
+                "an entry is missing", step="batches", expected=manifest.first_event + found.events
+            )
+        if found.events != manifest.events:
             raise PackageRefuted(
                 "more entries than the batches hold", step="batches", expected=manifest.events
             )
-        return tally
+        return found
+
+    def _tallies(self, manifest: Manifest) -> Generator[Tally]:
+        lines = read_lines(self.archive, ENTRIES)
+        processes = self.processes if manifest.events > _FEW else 1
+        return spread(partial(check_run, manifest), runs(lines, manifest.first_event), processes)
 
     def _anchors(self, manifest: Manifest) -> tuple[Anchor, ...]:
         anchors = []
         lines = self._lines(ANCHORS, "batch_no", "anchor")
         for number, value in enumerate(lines, manifest.first_batch):
-            _number(value, "batch_no", number, step="anchors")
+            check_number(value, "batch_no", number, step="anchors")
             anchors.append(parse_anchor(value.get("anchor")))
         contracts = {(anchor.contract.chain_id, anchor.contract.address.lower()) for anchor in anchors}
         if len(anchors) != manifest.batches or len(contracts) > 1:
@@ -345,23 +359,25 @@ class _Check:
 
     def _lines(self, name: str, *names: str) -> Iterator[Object]:
         """The objects of an NDJSON member, each of exactly these names."""
-        with self.archive.open(name) as member:
-            while line := member.readline(_MAX_LINE):
-                if not line.endswith(b"\n"):
-                    raise MalformedInput(
-                        f"a line of {name} without its end", expected=f"at most {_MAX_LINE} bytes"
-                    )
-                value = canonical.parse_object(line)
-                if value.keys() != set(names):
-                    raise MalformedInput(f"a line of {name} is out of form", expected=", ".join(names))
-                yield value
+        return (parse_line(name, line, *names) for line in read_lines(self.archive, name))
 
 
-class _Tally:
-    """Checks entries one after the other and counts them."""
+def _check_root(header: BatchHeader, leaves: Sequence[Digest]) -> None:
+    if (root := tree_root(leaves)) != header.root:
+        raise PackageRefuted(
+            f"the entries do not rebuild batch {header.batch_no}",
+            step="batches",
+            expected=header.root,
+            got=root,
+        )
+
+
+class _Found:
+    """What the entries hold, added up. Receipt never runs backwards among them."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
+        self.events = 0
         self.by_phase: Counter[str] = Counter()
         self.by_type: Counter[str] = Counter()
         self.disclosed = self.withheld = 0
@@ -370,24 +386,23 @@ class _Tally:
         self.last_inside: int | None = None
         self.batch_received: list[int] = []
 
-    def add(self, data: bytes, value: Object) -> None:
-        entry = _read_entry(data, self.manifest)
-        if entry.received < self.last:
-            raise PackageRefuted(
-                "an entry was received before the one before it", step="entries", got=value["position"]
-            )
-        self.first = entry.received if self.first < 0 else self.first
-        self.last = entry.received
-        with _step("disclosures"):
-            shown = [parse_disclosure(text) for text in _strings(value, "disclosures")]
-            check_disclosures(shown, entry.sd, entry.visible)
-        if self.manifest.since <= entry.received < self.manifest.until:
-            self.by_phase[entry.attributes["phase"]] += 1
-            self.by_type[entry.attributes["type"]] += 1
-            self.disclosed += len(shown)
-            self.withheld += len(entry.sd) - len(shown)
-            self.first_inside = entry.received if self.first_inside is None else self.first_inside
-            self.last_inside = entry.received
+    def add(self, tally: Tally) -> None:
+        """Add the next run's."""
+        received = tally.received
+        if received:
+            check_order(self.last, received[0], self.manifest.first_event + self.events)
+            self.first = received[0] if self.first < 0 else self.first
+            self.last = received[-1]
+        if inside := received[
+            bisect_left(received, self.manifest.since) : bisect_left(received, self.manifest.until)
+        ]:
+            self.first_inside = inside[0] if self.first_inside is None else self.first_inside
+            self.last_inside = inside[-1]
+        self.events += len(received)
+        self.by_phase.update(tally.by_phase)
+        self.by_type.update(tally.by_type)
+        self.disclosed += tally.disclosed
+        self.withheld += tally.withheld
 
     def check_period(self, manifest: Manifest, *, last_under_checkpoint: bool) -> None:
         """Receipt never runs backwards, so an entry before and one after the period fence it in."""
@@ -399,51 +414,3 @@ class _Tally:
             )
         if not last_under_checkpoint and self.last < manifest.until:
             raise PackageRefuted("the package does not reach over the end of its period", step="period")
-
-
-def _read_entry(data: bytes, manifest: Manifest) -> Entry:
-    try:
-        entry = parse_entry(data)
-    except InputError as error:
-        raise PackageRefuted(f"an entry is out of form: {error.message}", step="entries") from None
-    if entry.origin != manifest.origin:
-        raise PackageRefuted(
-            "an entry of another log", step="entries", expected=manifest.origin, got=entry.origin
-        )
-    return entry
-
-
-@contextmanager
-def _step(name: str) -> Iterator[None]:
-    """Name the step in which a general check failed; one that names a step of packages itself keeps it."""
-    try:
-        yield
-    except (PackageRefuted, DisclosureRefuted):
-        raise
-    except VerificationError as error:
-        error.step = name
-        raise
-    except InputError as error:
-        raise PackageRefuted(error.message, step=name, expected=error.expected, got=error.got) from None
-
-
-def _number(value: Object, name: str, expected: int, *, step: str) -> None:
-    # In Python, 1 == True == 1.0; a line's number is an integer.
-    got = value.get(name)
-    if type(got) is not int or got != expected:
-        raise PackageRefuted(
-            "a line is missing or out of order", step=step, expected=f"{name} {expected}", got=got
-        )
-
-
-def _string(value: Object, name: str) -> str:
-    if not isinstance(text := value.get(name), str):
-        raise MalformedInput(f"a line without {name!r}", expected="a string")
-    return text
-
-
-def _strings(value: Object, name: str) -> list[str]:
-    texts = value.get(name)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise MalformedInput(f"a line without {name!r}", expected="a list of strings")
-    return cast(list[str], texts)

@@ -17,6 +17,7 @@ from ledger.scenario.world import (
     CIPHERS,
     CITIES,
     FAULTS,
+    FORMER_STAFF,
     HOME_ACCOUNT,
     LANGUAGES,
     NOTICE,
@@ -311,7 +312,25 @@ class Session:
             self.add(when, type_, Phase.STORAGE, source, data)
 
     def snapshot(self, at: int, phase: Phase, resource: str, *, public: bool = False) -> None:
-        reader = f"arn:aws:iam::{ABROAD_ACCOUNT}:role/replay-editor"
+        staff: list[Object] = [
+            {
+                "principal": f"arn:aws:iam::{ABROAD_ACCOUNT}:role/{name}",
+                "kind": "role",
+                "actions": ["s3:GetObject", "s3:ListBucket", "s3:PutObject"],
+                "resource": f"{resource}*",
+                "effect": "allow",
+                "source": "bucket policy",
+            }
+            for name in (*STAFF, FORMER_STAFF)
+        ]
+        everybody: Object = {
+            "principal": "*",
+            "kind": "public",
+            "actions": ["s3:GetObject"],
+            "resource": f"{resource}/*",
+            "effect": "allow",
+            "source": "bucket policy",
+        }
         data: Object = {
             "resource": resource,
             "collector": "acme-collector",
@@ -321,17 +340,7 @@ class Session:
             "owner": HOME_ACCOUNT,
             "public": public,
             "external_principals": [f"arn:aws:iam::{ABROAD_ACCOUNT}:root"],
-            "grants": [
-                {
-                    "principal": "*" if public else reader,
-                    "kind": "public" if public else "role",
-                    "actions": ["s3:GetObject"],
-                    "resource": f"{resource}/*",
-                    "effect": "allow",
-                    "condition": {} if public else {"Bool": {"aws:SecureTransport": "true"}},
-                    "source": "bucket policy",
-                }
-            ],
+            "grants": [*staff, *([everybody] if public else [])],
             "source_system": "aws.s3",
             "completeness": "complete",
             "raw_sha256": self.random.randbytes(32).hex(),

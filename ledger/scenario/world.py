@@ -35,6 +35,8 @@ CIPHERS = {
     "1.1": "ECDHE-RSA-AES128-SHA",
 }
 STAFF = ("replay-editor", "support-desk", "recommender", "order-sync", "backup")
+FORMER_STAFF = "intern-2024"
+"""May read everything still, and never does."""
 VIEWERS = 4000
 
 FAULTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from support.stores import ORIGIN, append, event, register
 
 from ledger.adapters.sql import open_store
-from ledger.adapters.sql.packing import pack_disclosures, row_digest, unpack_disclosures
-from ledger.adapters.sql.squeeze import _DICTIONARY, squeeze, unsqueeze
+from ledger.adapters.sql.packing import _pack, joined, pack_disclosures, row_digest, unpack_disclosures
+from ledger.adapters.sql.squeeze import _DICTIONARY, _FROZEN, squeeze, unsqueeze
 from ledger.errors import IntegrityError
 from ledger.types import Position, to_base64url
 
@@ -25,6 +26,11 @@ SQUEEZED = (
     "01c38ca67f582306396408bbb21600f0f1f2f3f4f5f6f7f8f9fafbfcfdfefff0f1f2f3f4f5f6f7f8f9fafbfcfd"
     "feff00000000000000000000000000000000"
 )
+FRAME = (
+    "28b52ffd2200809afd010003c30937d87ee367bc46fb68a0abb64094ea6a9185cf3a108d06a22c1a0c77a1cae535a9d4641e8"
+    "9250b06fc50a28a6fc6503204938eb58e6fbbfa5c264002"
+)
+FROZEN = "0672f83319432d370c1398d1b5f125ba15e83127a41939dbd4816086104d9a22"
 DICTIONARY = "21d5495769903cb30fe1a1e98de73c17b3a060bdee195326bf1e0850ab5780e2"
 
 _base64url = st.binary(max_size=40).map(to_base64url)
@@ -73,6 +79,40 @@ def test_what_was_squeezed_once_stays_readable() -> None:
     assert unsqueeze(bytes.fromhex(SQUEEZED)) == ENTRY
     digest = hashlib.sha256(_DICTIONARY).hexdigest()
     assert digest == DICTIONARY, "rows are read with the dictionary they were written with: make a second one"
+
+
+def test_what_was_squeezed_into_a_frame_once_stays_readable() -> None:
+    assert unsqueeze(bytes.fromhex(FRAME)) == ENTRY
+    digest = hashlib.sha256(_FROZEN.as_bytes()).hexdigest()
+    assert (digest, _FROZEN.dict_id()) == (FROZEN, 32768), (
+        "make a second dictionary, with a number of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(FRAME[:8] + "e2" + FRAME[10:14] + "ff" * 7 + "00" + FRAME[16:], id="too large to hold"),
+        pytest.param(FRAME[:10] + "0180" + FRAME[14:], id="another dictionary"),
+        pytest.param(FRAME[:8], id="only its first bytes"),
+    ],
+)
+def test_a_frame_that_cannot_be_read_is_refused(frame: str) -> None:
+    with pytest.raises(ValueError, match="bytes"):
+        unsqueeze(bytes.fromhex(frame))
+
+
+def test_threads_squeeze_at_once() -> None:
+    data = [b'{"n":%d,"text":"%d"}' % (n, n * n) for n in range(3000)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda it: unsqueeze(squeeze(it)), data)) == data
+
+
+@given(
+    st.lists(st.sampled_from(["W10", "WzFd", "e30", "", "W1td", "WwpbXQ", "Cg", "CltdCg", "PQ", "AB", "é"]))
+)
+def test_disclosures_are_joined_at_once_as_one_by_one(texts: list[str]) -> None:
+    assert joined(texts) == b"\n".join(map(_pack, texts))
 
 
 @settings(deadline=None)

@@ -142,6 +142,18 @@ def test_postgresql_that_stops_is_unavailable() -> None:
     store.close()
 
 
+def test_postgresql_that_stops_before_rows_are_sent_is_unavailable() -> None:
+    with running_postgres() as url:
+        store = open_store(url, patience=2)
+        register(store)
+        with pytest.raises(StoreUnavailable), store.writing(ORIGIN) as transaction:
+            _terminate_others(url)
+            transaction.append([event(0)], receipt_of([event(0)]))
+        append_some(store, 1)
+        assert store.head(ORIGIN).size == 1
+        store.close()
+
+
 def _terminate_others(url: str) -> None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:

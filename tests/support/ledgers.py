@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import secrets
 import socket
 import sqlite3
@@ -37,7 +38,6 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.anchor import ContractRef
 from ledger.bootstrap import Wired
 from ledger.checkpoint import open_checkpoint
-from ledger.disclosure import SALT_BYTES
 from ledger.note import VerifierKey
 from ledger.pipeline import Pipeline, PushResult
 from ledger.policy import Policy
@@ -160,7 +160,7 @@ class Bed:
 
 
 def pipeline_of(**parts: Any) -> Pipeline:
-    return Pipeline(salt=lambda: secrets.token_bytes(SALT_BYTES), **parts)
+    return Pipeline(random_bytes=os.urandom, **parts)
 
 
 def anchor_all(pipeline: Pipeline, origin: Origin, rounds: int = 50) -> None:
@@ -274,13 +274,13 @@ def origin(bed: Bed) -> Origin:
 
 
 @contextmanager
-def serving(bed: Bed, worker: Worker | None = None) -> Iterator[str]:
-    """The API over `bed`, served by a real server at the URL that this yields."""
+def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[str]:
+    """The API over `bed`, served by a real server at the URL that this yields; on any port, unless one is told."""
     config = uvicorn.Config(
         create_app(Services(bed.pipeline, worker)), log_config=None, access_log=False, lifespan="off"
     )
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

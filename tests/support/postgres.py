@@ -20,7 +20,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Required, TypedDict
@@ -37,10 +37,11 @@ class PostgresUnavailable(RuntimeError):
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
+def running_postgres(**settings: str) -> Iterator[str]:
     """Start a server of its own, yield its SQLAlchemy URL (`postgresql+psycopg://…`), stop it and remove its data.
 
-    The URL names the superuser `postgres` and the database `postgres`. Raises `PostgresUnavailable`.
+    The URL names the superuser `postgres` and the database `postgres`. `settings` are the server's. Raises
+    `PostgresUnavailable`.
     """
     # A Unix socket's path holds about 100 bytes, hence the short names.
     home = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -56,7 +57,7 @@ def running_postgres() -> Iterator[str]:
             if owner:
                 os.chown(directory, owner.pw_uid, owner.pw_gid)
         _init(binaries, data, owner)
-        with _server(binaries, data, sockets, home / "log", owner):
+        with _server(binaries, data, sockets, home / "log", owner, settings):
             yield f"postgresql+psycopg://postgres@/postgres?host={sockets}"
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -122,17 +123,16 @@ def _init(binaries: Path, data: Path, owner: pwd.struct_passwd | None) -> None:
 
 @contextmanager
 def _server(
-    binaries: Path, data: Path, sockets: Path, log: Path, owner: pwd.struct_passwd | None
+    binaries: Path,
+    data: Path,
+    sockets: Path,
+    log: Path,
+    owner: pwd.struct_passwd | None,
+    settings: Mapping[str, str],
 ) -> Iterator[subprocess.Popen[bytes]]:
-    command: list[str | Path] = [
-        binaries / "bin" / "postgres",
-        "-D",
-        data,
-        "-k",
-        sockets,
-        "-c",
-        "listen_addresses=",
-    ]
+    command: list[str | Path] = [binaries / "bin" / "postgres", "-D", data, "-k", sockets]
+    for name, value in {"listen_addresses": "", **settings}.items():
+        command += ["-c", f"{name}={value}"]
     with (
         log.open("wb") as output,
         # A session of its own, so that Ctrl-C reaches the tests first and they stop the server.

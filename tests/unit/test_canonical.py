@@ -172,6 +172,80 @@ def test_an_object_is_asked_for_and_something_else_came(data: bytes) -> None:
             read(data)
 
 
+# --- Reading: the fast path is the slow one -----------------------------------------------------------------------
+
+
+def _spelled(text: str) -> st.SearchStrategy[str]:
+    """Any JSON spelling of a string: each character as it is, where it may be, or escaped."""
+
+    def spellings(character: str) -> list[str]:
+        units = character.encode("utf-16-be")
+        escaped = "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+        plain = [character] if character >= " " and character not in '"\\' else []
+        return [*plain, escaped, escaped.replace("\\u", "\x00").upper().replace("\x00", "\\u")]
+
+    return st.tuples(*(st.sampled_from(spellings(c)) for c in text)).map(lambda it: f'"{"".join(it)}"')
+
+
+_names = st.sampled_from(["", "a", "b", ":", '":', "\\", '\\":', "é", "u003a"]).flatmap(_spelled)
+_space = st.sampled_from(["", " ", "\n\t"])
+_numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,24})([.][0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+_numbers |= st.sampled_from(["-0", "9007199254740991", "9007199254740992", "1e21", "1000000000000000000000"])
+
+
+def _objects(members: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    member = st.builds(lambda n, s, v: f"{n}{s}:{s}{v}", _names, _space, members)
+    return st.lists(member, max_size=4).map(lambda them: f"{{{','.join(them)}}}")
+
+
+def _arrays(members: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(members, max_size=3).map(lambda them: f"[{','.join(them)}]")
+
+
+_documents = st.recursive(
+    _names | _numbers | st.sampled_from(["null", "true", "[", "}", "nul"]),
+    lambda inner: _objects(inner) | _arrays(inner),
+    max_leaves=12,
+)
+
+
+def _told(read: Any, data: Any) -> str:
+    """What was read, types told apart, or what was refused."""
+    try:
+        return repr(read(data))
+    except MalformedInput as error:
+        return str(error)
+
+
+@settings(max_examples=1000)
+@given(_numbers)
+def test_numbers_are_read_as_the_strict_decoder_reads_them(number: str) -> None:
+    assert _told(parse, number.encode()) == _told(parse_text, number)
+
+
+@settings(max_examples=1000)
+@given(_objects(_documents) | _documents)
+def test_what_is_read_is_what_the_strict_decoder_reads(document: str) -> None:
+    assert _told(parse, document.encode()) == _told(parse_text, document)
+
+
+_colons = st.sampled_from(["a", ":", '":', "::"]).flatmap(_spelled)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.tuples(_colons, _colons), max_size=3))
+def test_colons_tell_whether_a_name_stands_twice(members: list[tuple[str, str]]) -> None:
+    document = f"{{{','.join(f'{name} : {value}' for name, value in members)}}}"
+    again = len({json.loads(name) for name, _ in members}) < len(members)
+    assert ("stands twice" in _told(parse, document.encode())) is again
+
+
+def test_a_plain_document_does_not_need_the_strict_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canonical, "_DECODER", None)
+    assert parse(rb'[{"a" : "x:\"y\u00e9", "b": [1, true, null, {}, -0.5e3]}, "\ud83d\ude02"]')
+    assert parse_canonical('{"a":"é:","b":{"c":-9007199254740991}}'.encode())
+
+
 # --- Reading refuses what two parsers could understand differently ------------------------------------------------
 
 

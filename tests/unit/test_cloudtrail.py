@@ -167,6 +167,9 @@ def test_refused_is_access_control_and_failed_is_all_other_errors(error: str, ou
 def test_a_failed_sign_in_is_refused_though_it_has_no_error_code() -> None:
     found = data(eventType="AwsConsoleSignIn", responseElements={"ConsoleLogin": "Failure"})
     assert (found["outcome"], found["class_uid"]) == ("refused", 3002)
+    details = {"serviceEventDetails": {"CredentialVerification": "Failure"}, "eventType": "AwsServiceEvent"}
+    assert data(eventSource="signin.amazonaws.com", **details)["outcome"] == "refused"
+    assert data(eventSource="backup.amazonaws.com", **details)["outcome"] == "allowed"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +181,7 @@ def test_a_failed_sign_in_is_refused_though_it_has_no_error_code() -> None:
             {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"},
             "ANONYMOUS_PRINCIPAL",
         ),
+        ({"type": "IdentityCenterUser", "accountId": "1", "onBehalfOf": {"userId": "94d0"}}, "94d0"),
         ({}, "s3.amazonaws.com"),
         (None, "s3.amazonaws.com"),
     ],
@@ -200,6 +204,33 @@ def test_the_resource_is_told_from_what_the_record_names(
     changes: dict[str, Any], resource: str | None
 ) -> None:
     assert data(**changes).get("resource") == resource
+
+
+BUCKET = {"type": "AWS::S3::Bucket", "ARN": "arn:aws:s3:::r", "accountId": "444455556666"}
+OBJECT = {"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::r/1.ts"}
+KEY = {
+    "type": "AWS::KMS::Key",
+    "ARN": "arn:aws:kms:eu-west-1:777788889999:key/1",
+    "accountId": "777788889999",
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "resource", "account"),
+    [
+        ([OBJECT, BUCKET], "arn:aws:s3:::r/1.ts", "444455556666"),
+        ([BUCKET, OBJECT], "arn:aws:s3:::r/1.ts", "444455556666"),
+        ([OBJECT, KEY], "arn:aws:s3:::r/1.ts", None),
+        ([KEY], KEY["ARN"], "777788889999"),
+        ([{"arn": KEY["ARN"], "accountId": "777788889999"}], KEY["ARN"], "777788889999"),
+        ([{"ARN": ""}, "arn:aws:s3:::r", None], "arn:aws:s3:::replays/2026/1.ts", None),
+    ],
+)
+def test_an_object_comes_before_its_bucket_and_belongs_to_the_bucket_s_account(
+    listed: list[Any], resource: str, account: str | None
+) -> None:
+    found = data(resources=listed)
+    assert (found["resource"], found.get("resource_account")) == (resource, account)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +266,7 @@ def test_a_strange_account_or_region_stays_within_the_envelope_s_characters() ->
 
 
 LINE = json.dumps(RECORD).encode()
+SPREAD = json.dumps(RECORD, indent=4).encode()
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -245,10 +277,24 @@ LINE = json.dumps(RECORD).encode()
         b'\xef\xbb\xbf {\n "Records" : [\n%s\n,\n%s\n]\n}\n' % (LINE, LINE),
         b"%s\n%s\n" % (LINE, LINE),
         b"\xef\xbb\xbf%s\r\n\r\n%s" % (LINE, LINE),
+        b"\xef\xbb\xbf\n[%s,\n%s]\n" % (LINE, LINE),
+        b"%s\r\n%s" % (SPREAD, SPREAD),
+        b'{"Records":[%s]}{"owner":"a","Records":[%s],"n":0}\n{"Records":[]}\n' % (LINE, LINE),
+        b'{"v":{"Records":[0]},"page":["Records"],"Records":[%s,%s],"token":"a\\"]","n":[], "m" :null}'
+        % (LINE, LINE),
     ],
-    ids=["records", "records-spread", "lines", "lines-crlf"],
+    ids=[
+        "records",
+        "records-spread",
+        "lines",
+        "lines-crlf",
+        "array",
+        "objects-spread",
+        "several",
+        "not-first",
+    ],
 )
-def test_both_shapes_are_read_whatever_the_name_and_compressed_or_not(
+def test_every_shape_is_read_whatever_the_name_and_compressed_or_not(
     tmp_path: Path, content: bytes, packed: bool
 ) -> None:
     path = tmp_path / "log.json"
@@ -256,6 +302,46 @@ def test_both_shapes_are_read_whatever_the_name_and_compressed_or_not(
     outcomes = run(path)
     assert [type(o) for o in outcomes] == [Collected, Collected]
     assert outcomes[0].where == f"{path}:1"
+
+
+def _logged(message: bytes) -> bytes:
+    return json.dumps({"id": "36", "timestamp": 1688991121000, "message": message.decode()}).encode()
+
+
+WRAPPED = {
+    "looked-up": b'{"Events":[%s]}'
+    % json.dumps({"EventId": RECORD["eventID"], "CloudTrailEvent": LINE.decode()}).encode(),
+    "eventbridge": b'{"version":"0","id":"9f","detail-type":"AWS API Call via CloudTrail","detail":%s}'
+    % LINE,
+    "subscription": b'{"messageType":"DATA_MESSAGE","subscriptionFilters":["a"],"logEvents":[%s]}'
+    % _logged(LINE),
+    "filtered": b'{"events":[%s],"searchedLogStreams":[]}' % _logged(LINE),
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+def test_what_carried_a_record_changes_nothing(tmp_path: Path, wrapped: bytes) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(LINE)
+    bare = run(path)
+    path.write_bytes(wrapped)
+    assert run(path) == bare
+    assert isinstance(bare[0], Collected)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"digestS3Object":"AWSLogs/1/CloudTrail-Digest/d.json.gz","logFiles":[]}', "a digest"),
+        (json.dumps(RECORD | {"eventType": "AwsCloudTrailInsight"}).encode(), "an insight"),
+        (_logged(b"START RequestId: 1"), "not JSON"),
+        (b'{"detail-type":"Scheduled Event","detail":{}}', "not a CloudTrail record"),
+    ],
+)
+def test_what_is_no_access_is_set_aside(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(line)
+    assert reasons(run(path))["1"].startswith(reason)
 
 
 @pytest.mark.parametrize("shape", ["records", "lines"])
@@ -309,7 +395,13 @@ def test_one_bad_record_is_set_aside_and_the_others_stand(
         (b'{"Records":[%s]' % LINE, 1, {"2": "text after the last record"}),
         (b'{"Records":[%s]},{}' % LINE, 1, {"2": "text after the last record"}),
         (b'{"Records":[%s}' % LINE, 1, {"2": "text after the last record"}),
-        (b'{\n"Events": [\n%s\n]\n}' % LINE, 0, {"1": 'neither {"Records":[…]} nor one record on each line'}),
+        (b'{"Records":[%s],"more":{}}' % LINE, 1, {"2": "text after the last record"}),
+        (b'{"Records":[%s],"Records":[%s]}' % (LINE, LINE), 1, {"2": "text after the last record"}),
+        (b"[%s]}" % LINE, 1, {"2": "text after the last record"}),
+        (b'{"Records":[%s]}\n{"Records":[%s' % (LINE, LINE), 1, {"2": "the file ends before its array does"}),
+        (b'{"Records":[%s]}\n{"Things":[%s]}' % (LINE, LINE), 1, {"2": "text after the last record"}),
+        (b"%s\n%s" % (SPREAD, SPREAD[:-9]), 1, {"2": "the file ends within this record"}),
+        (b"%s\n]\n%s" % (SPREAD, SPREAD), 2, {"2": "not JSON: got Expecting value at character 0"}),
     ],
 )
 def test_a_file_out_of_shape_says_where(
@@ -339,12 +431,11 @@ def test_records_longer_than_a_read_are_cut_in_the_right_places(tmp_path: Path) 
     st.integers(1, 40),
 )
 def test_an_array_is_cut_where_python_cuts_it(values: list[Any], ascii_only: bool, chunk: int) -> None:
-    text = json.dumps({"Records": values}, ensure_ascii=ascii_only)
+    text = json.dumps(values, ensure_ascii=ascii_only)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_CHUNK", chunk)
         file = io.BytesIO(text.encode("utf-8", "surrogatepass"))
-        file.seek(len('{"Records": ['))
-        found = list(files.split_array(file))
+        found = list(files.split_json(file))
     assert [json.loads(record.raw.decode("utf-8", "surrogatepass")) for record in found] == values
     assert all(record.problem is None for record in found)
 

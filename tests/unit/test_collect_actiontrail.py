@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.collecting import assert_hidden, data, event, events, reasons, run_on
+from support.collecting import assert_hidden, data, event, events, reasons, run, run_on
 
 from ledger import canonical
 from ledger.collect import ActionTrail
@@ -36,6 +36,7 @@ EVENT: dict[str, Any] = {
     "requestParameters": {"SecurityToken": "5eCret"},
 }
 LINE = json.dumps(EVENT).encode()
+TEXT = json.dumps(LINE.decode()).encode()
 
 
 def one(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -86,8 +87,10 @@ def test_nothing_personal_stands_in_the_entry(tmp_path: Path) -> None:
         b"%s\r\n\n%s" % (LINE, LINE),
         gzip.compress(b"[%s,%s]" % (LINE, LINE)),
         b'{"event":%s}\n{"event":%s}\n' % (LINE, LINE),
+        b'{"__topic__":"actiontrail_audit_event","event":%s,"__time__":1}\n' % TEXT * 2,
+        b'{"EndTime":"2026-07-02T00:00:00Z","Events":[%s,%s],"NextToken":"a"}' % (LINE, LINE),
     ],
-    ids=["array", "array-spread", "lines", "packed", "log-service"],
+    ids=["array", "array-spread", "lines", "packed", "log-service", "log-service-text", "looked-up"],
 )
 def test_every_shape_gives_the_same_events(tmp_path: Path, content: bytes) -> None:
     one, two = events(run_on(ActionTrail(), tmp_path, content))
@@ -103,6 +106,8 @@ def test_every_shape_gives_the_same_events(tmp_path: Path, content: bytes) -> No
         ({"errorCode": "Throttling.User"}, "failed"),
         ({"errorCode": "InvalidInstanceId.NotFound"}, "failed"),
         ({"eventType": "ConsoleSignin", "errorMessage": "wrong password"}, "refused"),
+        ({"eventType": "ConsoleSignin", "errorMessage": "success"}, "allowed"),
+        ({"eventType": "ConsoleSignin", "errorMessage": ""}, "allowed"),
     ],
 )
 def test_refused_is_access_control_and_failed_is_all_other_errors(
@@ -136,6 +141,21 @@ def test_members_that_an_event_does_not_tell_are_left_out(tmp_path: Path) -> Non
     assert not {"read_only", "region", "class_uid", "tls_version"} & set(found)
 
 
+def test_resources_that_are_only_listed_are_named_all(tmp_path: Path) -> None:
+    listed = {"ACS::ECS::Instance": ["i-1", "i-2"], "ACS::ECS::Disk": ["d-1"], "odd": None}
+    found = one(tmp_path, resourceType=None, resourceName=None, referencedResources=listed)
+    assert found["resource"] == "ACS::ECS::Instance/i-1,i-2;ACS::ECS::Disk/d-1"
+    assert "resource" not in one(tmp_path, resourceType=None, resourceName=None, referencedResources={})
+
+
+def test_delivered_files_are_found_in_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "AliyunLogs" / "Actiontrail" / "cn-hangzhou" / "2026" / "07" / "01"
+    folder.mkdir(parents=True)
+    name = "Actiontrail_cn-hangzhou_20260701120003_1002_1_900_0123456789abcdef0123456789abcdef.gz"
+    (folder / name).write_bytes(gzip.compress(b"[%s]" % LINE))
+    assert len(events(run(ActionTrail(), tmp_path))) == 1
+
+
 def test_what_is_no_event_is_set_aside_and_the_others_stand(tmp_path: Path) -> None:
     bad = {
         2: (b"{}", "not an ActionTrail event"),
@@ -159,7 +179,7 @@ def test_what_is_no_event_is_set_aside_and_the_others_stand(tmp_path: Path) -> N
         (b"[%s" % LINE, {1: "the file ends before its array does"}),
         (b"[%s]}" % LINE, {2: "text after the last record"}),
         (b"[%s],[" % LINE, {2: "text after the last record"}),
-        (b"{\n%s" % LINE, {1: "not JSON"}),
+        (b"{\n%s" % LINE, {1: "the file ends within this record"}),
     ],
 )
 def test_a_file_out_of_shape_says_where(tmp_path: Path, content: bytes, bad: dict[int, str]) -> None:

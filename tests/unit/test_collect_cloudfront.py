@@ -1,6 +1,7 @@
 """CloudFront's logs and other W3C extended ones: what the #Fields line says counts."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,59 @@ def test_a_log_of_another_server_is_read_by_its_spaces_and_known_by_its_place(tm
     assert found["data"]["user_agent"] == "Mozilla/5.0 (Macintosh)"
     assert (found["data"]["completeness"], found["data"]["source_system"]) == ("unknown", "w3c")
     assert_hidden(found, "ann", "198.51.100.7", "Macintosh", "/order/7")
+
+
+W3C = "#Fields: date time s-port cs-method cs-uri-stem c-ip cs(User-Agent) cs-host sc-status\n"
+W3C_LINE = "2026-07-01 12:00:03 80 GET /a 198.51.100.7 {} web.acme.example 200\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "agent"),
+    [
+        ("Mozilla/5.0+(Macintosh)", "Mozilla/5.0 (Macintosh)"),
+        ('say+"hi', 'say "hi'),
+        ('"hi+there', '"hi there'),
+        ("[a]b", "[a]b"),
+        ('"Mozilla/5.0 (Macintosh)"', "Mozilla/5.0 (Macintosh)"),
+        ('"curl"', "curl"),
+        ("-", None),
+    ],
+)
+def test_quotes_part_fields_only_where_spaces_do_not(tmp_path: Path, written: str, agent: str | None) -> None:
+    found = data(run_on(CloudFront(), tmp_path, W3C + W3C_LINE.format(written)))
+    assert found.get("user_agent") == agent
+    assert found["outcome"] == "allowed"
+
+
+def test_a_quote_of_a_path_stays_in_it(tmp_path: Path) -> None:
+    content = W3C + W3C_LINE.format("-").replace("/a", '/a"')
+    assert data(run_on(CloudFront(), tmp_path, content))["resource"] == 'web.acme.example/a"'
+
+
+@pytest.mark.parametrize("agent", ['"a" evil.example 200 "', '"a" b"', 'a" "b', "a\tb", "a b c"])
+def test_a_user_agent_adds_no_fields_and_costs_no_neighbour(tmp_path: Path, agent: str) -> None:
+    lines = [W3C_LINE.format('"a b"'), W3C_LINE.format(agent), W3C_LINE.format('"a b"')]
+    outcomes = run_on(CloudFront(), tmp_path, W3C + "".join(lines))
+    assert list(reasons(outcomes)) == [3]
+
+
+def test_a_scheme_is_told_only_where_it_was_logged(tmp_path: Path) -> None:
+    assert (
+        data(run_on(CloudFront(), tmp_path, W3C + W3C_LINE.format("-")))["resource"] == "web.acme.example/a"
+    )
+    whole = W3C.replace("cs-uri-stem", "cs-uri") + W3C_LINE.format("-").replace(
+        " /a ", " acme.example/a?token=5eC "
+    )
+    assert data(run_on(CloudFront(), tmp_path, whole))["resource"] == "acme.example/a"
+
+
+def test_json_names_its_fields_itself(tmp_path: Path) -> None:
+    values = VALUES | {"sc-status": 200, "sc-bytes": 4518}
+    found = event(run_on(CloudFront(), tmp_path, json.dumps(values) + "\n"))
+    in_text = event(run_on(CloudFront(), tmp_path, HEAD + line()))
+    assert found["data"].pop("raw_sha256") != in_text["data"].pop("raw_sha256")
+    assert found == in_text
+    assert list(reasons(run_on(CloudFront(), tmp_path, '{"sc-status":200}\n[]\n'))) == [1, 2]
 
 
 def test_what_is_no_access_is_set_aside_and_the_others_stand(tmp_path: Path) -> None:

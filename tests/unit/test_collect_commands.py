@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from ledger import canonical
 from ledger.catalogue import check_event
-from ledger.cli import app, imports
+from ledger.cli import app, delivery, importing
 from ledger.client import PushSummary
 from ledger.collect import parse_mapping, parse_places
 from ledger.entry import parse_event
-from ledger.errors import Conflict, MalformedInput
+from ledger.errors import Conflict, MalformedInput, NotFound, Unavailable
 
 DOCS = (Path(__file__).parents[2] / "docs" / "collectors.md").read_text()
-COMMANDS = {info.name: info for info in imports.import_app.registered_commands}
+COMMANDS = {info.name: info for info in importing.import_app.registered_commands}
 NGINX = '198.51.100.7 - - [01/Jul/2026:20:00:{:02} +0800] "GET / HTTP/1.1" 200 51 "-" "curl"\n'
 
 
@@ -52,7 +52,7 @@ def ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ledger:
     def open_target(*_: Any) -> Iterator[Ledger]:
         yield ledger
 
-    monkeypatch.setattr(imports, "open_target", open_target)
+    monkeypatch.setattr(importing, "open_target", open_target)
     monkeypatch.chdir(tmp_path)
     return ledger
 
@@ -96,7 +96,7 @@ def test_counts_add_up_and_importing_again_takes_nothing_twice(ledger: Ledger, t
 
 
 def test_events_are_pushed_in_chunks(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "CHUNK_EVENTS", 7)
+    monkeypatch.setattr(delivery, "CHUNK_EVENTS", 7)
     (tmp_path / "access.log").write_text("".join(NGINX.format(n) for n in range(60)))
     assert run("nginx", "access.log")["accepted"] == 60
 
@@ -117,6 +117,7 @@ def test_zeek_reads_its_places_and_generic_its_mapping(ledger: Ledger, tmp_path:
         "id.orig_h": "10.0.0.7",
         "id.resp_h": "192.0.2.1",
         "proto": "tcp",
+        "conn_state": "SF",
     }
     (tmp_path / "conn.log").write_text(json.dumps(conn) + "\n")
     assert run("zeek", "conn.log", "--places", "places.toml", "--to-country", "SG")["accepted"] == 1
@@ -142,3 +143,70 @@ def test_two_servers_under_one_name_are_a_conflict_and_never_mixed(ledger: Ledge
     with pytest.raises(Conflict):
         run("nginx", "b")
     assert run("nginx", "b", "--node", "b")["accepted"] == 1
+
+
+def refused_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """The push of that number does not come through."""
+    pushes, push_lines = iter(range(100)), ledger.push_lines
+
+    def push(lines: bytes) -> PushSummary:
+        if next(pushes) == at:
+            raise Unavailable("away")
+        return push_lines(lines)
+
+    monkeypatch.setattr(ledger, "push_lines", push)
+
+
+def test_an_import_goes_on_where_it_ended_unless_it_is_to_start_anew(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "CHUNK_EVENTS", 20)
+    (tmp_path / "access.log").write_text("rubbish\n" + "".join(NGINX.format(n) for n in range(50)))
+    refused_once(ledger, monkeypatch, 1)
+    with pytest.raises(Unavailable):
+        run("nginx", "access.log")
+    assert list(tmp_path.glob("set-aside.ndjson.*.mark"))
+    assert run("nginx", "access.log") == {"read": 30, "accepted": 30, "duplicates": 0, "set_aside": 0}
+    assert not list(tmp_path.glob("*.mark")), "it is done"
+    refused_once(ledger, monkeypatch, 1)
+    with pytest.raises(Unavailable):
+        run("nginx", "access.log")
+    assert run("nginx", "access.log", "--anew")["read"] == 51
+
+
+def test_another_option_path_or_log_is_another_import(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "CHUNK_EVENTS", 20)
+    (tmp_path / "access.log").write_text("".join(NGINX.format(n) for n in range(50)))
+    refused_once(ledger, monkeypatch, 1)
+    with pytest.raises(Unavailable):
+        run("nginx", "access.log")
+    for other in (["access.log", "--node", "b"], ["."], ["access.log", "--name", "b"]):
+        assert run("nginx", *other)["read"] == 50
+    assert run("nginx", str(tmp_path / "access.log"))["read"] == 30, "the same path"
+
+
+def test_what_is_gathered_cannot_be_watched(ledger: Ledger) -> None:
+    with pytest.raises(MalformedInput, match="aws-buckets cannot be watched"):
+        run("aws-buckets", ".", "--captured", "2026-07-01T12:00:00Z", "--plain-names", "--watch")
+
+
+def test_a_path_that_is_nowhere_leaves_nothing_behind(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        run("nginx", "nowhere.log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_postgresql_takes_its_prefix_and_its_zone(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "p.log").write_text("2026-07-01 20:00:03 CST ann@shop LOG:  statement: select 1\n")
+    assert run("postgresql", "p.log")["set_aside"] == 1
+    with pytest.raises(MalformedInput, match="not a time zone that this machine knows"):
+        run("postgresql", "p.log", "--time-zone", "Nowhere/Land")
+    with pytest.raises(MalformedInput, match="tells no time"):
+        run("postgresql", "p.log", "--prefix", "%u ")
+    assert (
+        run("postgresql", "p.log", "--prefix", "%t %u@%d ", "--time-zone", "Asia/Shanghai")["accepted"] == 1
+    )
+    (event,) = ledger.events.values()
+    assert (event["time"], event["data"]["resource"]) == ("2026-07-01T20:00:03+08:00", "shop")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.collecting import run
 
-from ledger.collect import S3, ActionTrail, CloudFront, Collector, Nginx, Oss, Zeek
+from ledger.collect import S3, ActionTrail, CloudFront, Collector, Nginx, Oss, PostgresqlLogs, Zeek
 
 from .test_collect_actiontrail import LINE as ACTIONTRAIL
 from .test_collect_cloudfront import HEAD as W3C_HEAD
@@ -15,6 +15,7 @@ from .test_collect_generic import HEAD as CSV_HEAD
 from .test_collect_generic import PLAIN, generic
 from .test_collect_nginx import TLS
 from .test_collect_oss import LINE as OSS
+from .test_collect_postgresql import line
 from .test_collect_s3 import LINE as S3_LINE
 from .test_collect_zeek import CONN, PLACES, head
 
@@ -25,6 +26,12 @@ SOURCES: dict[str, tuple[Collector, str, str]] = {
     "cloudfront": (CloudFront(), W3C_HEAD, w3c_line().rstrip("\n")),
     "zeek": (Zeek(places=PLACES), head(CONN), "\t".join(CONN.values())),
     "actiontrail": (ActionTrail(), "", ACTIONTRAIL.decode()),
+    "postgresql, jsonlog": (PostgresqlLogs(), "", line().rstrip("\n")),
+    "postgresql, stderr": (
+        PostgresqlLogs(),
+        "",
+        "2026-07-01 12:00:03.123 UTC [42] LOG:  statement: select 1",
+    ),
     "generic": (generic(), CSV_HEAD, PLAIN.rstrip("\n")),
 }
 

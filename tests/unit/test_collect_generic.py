@@ -151,7 +151,11 @@ def test_a_type_that_is_not_catalogued_is_refused() -> None:
     [
         ("", "2026-07-01T12:00:03+08:00", "2026-07-01T12:00:03+08:00"),
         ('time_format = "unix"', "1782907203.5", "2026-07-01T12:00:03.5Z"),
+        ('time_format = "unix"', "1782907203", "2026-07-01T12:00:03Z"),
         ('time_format = "unix-ms"', "1782907203500", "2026-07-01T12:00:03.5Z"),
+        ('time_format = "unix-ms"', "1782907203500.25", "2026-07-01T12:00:03.50025Z"),
+        ('time_format = "unix-us"', "1782907203500001", "2026-07-01T12:00:03.500001Z"),
+        ('time_format = "unix-ns"', "1782907203500001002", "2026-07-01T12:00:03.500001002Z"),
         ('time_format = "%d.%m.%Y %H:%M:%S"', "01.07.2026 12:00:03", "2026-07-01T12:00:03Z"),
         (
             'time_format = "%d.%m.%Y %H:%M:%S"\nutc_offset = "+08:00"',
@@ -171,6 +175,35 @@ def test_times_are_read_as_the_mapping_says(tmp_path: Path, told: str, written: 
         event(run_on(collector, tmp_path, HEAD + PLAIN.replace("2026-07-01T12:00:04Z", written)))["time"]
         == time
     )
+
+
+@pytest.mark.parametrize("written", ["1", "12", "-1", "1.5.5", "1e9", "", "."])
+@pytest.mark.parametrize("format", ["unix-ms", "unix-us", "unix-ns"])
+def test_a_unix_time_too_short_for_its_unit_is_set_aside(tmp_path: Path, format: str, written: str) -> None:
+    collector = generic(('time = "When"', f'time = "When"\ntime_format = "{format}"'))
+    outcomes = run_on(collector, tmp_path, HEAD + PLAIN.replace("2026-07-01T12:00:04Z", written))
+    assert "not a time" in reasons(outcomes)[2]
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "allowed"), ("200", "allowed"), (True, "refused")])
+def test_the_source_s_words_may_be_numbers_and_truth_values(
+    tmp_path: Path, status: Any, outcome: str
+) -> None:
+    mapping = """
+        type = "transfer-ledger.access.v1"
+        format = "json"
+        source = "/gateway"
+        time = "at"
+        [members]
+        principal = "who"
+        action = "what"
+        outcome = "status"
+        [values.outcome]
+        200 = "allowed"
+        true = "refused"
+    """
+    record = {"at": "2026-07-01T12:00:03Z", "who": "ann", "what": "GET", "status": status}
+    assert data(run_on(generic(mapping=mapping), tmp_path, json.dumps(record)))["outcome"] == outcome
 
 
 @pytest.mark.parametrize("format", ["unix", "unix-ms", "%d.%m.%Y"])

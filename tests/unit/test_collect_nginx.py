@@ -9,6 +9,7 @@ import pytest
 from support.collecting import LINE_END, assert_hidden, data, event, events, reasons, run_on
 
 from ledger.collect import Nginx
+from ledger.collect.nginx import COMBINED
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
 from ledger.types import Digest
@@ -96,6 +97,59 @@ def test_a_format_of_one_s_own_is_read_by_its_variables(tmp_path: Path) -> None:
     assert (found["data"]["outcome"], found["data"]["read_only"]) == ("refused", False)
 
 
+def test_the_common_format_is_read(tmp_path: Path) -> None:
+    found = one(tmp_path, '198.51.100.7 - - [1/Jul/2026:20:00:03 +0800] "GET /a HTTP/1.1" 200 -')
+    assert (found["action"], found["resource"], found.get("bytes")) == ("GET", "/a", None)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "action", "resource"),
+    [
+        ("GET /a b?c=d e HTTP/1.1", "GET", "acme.example/a b"),
+        ("GET /a HTTP/1.1 /b HTTP/1.1", "GET", "acme.example/a HTTP/1.1 /b"),
+        ("M-SEARCH * HTTP/1.1", "M-SEARCH", "*"),
+        ("GET http://other.example/a?b HTTP/1.1", "GET", "http://other.example/a"),
+        ("CONNECT other.example:443 HTTP/1.1", "CONNECT", "other.example:443"),
+        ("GET /a", "GET", "acme.example/a"),
+        ("hello", "unknown", None),
+        ("get /a HTTP/1.1", "unknown", None),
+    ],
+)
+def test_a_request_line_tells_method_and_path(
+    tmp_path: Path, request_line: str, action: str, resource: str | None
+) -> None:
+    line = {"msec": "1782907203.0", "status": 200, "host": "acme.example", "uri": "/index.php"}
+    found = one(tmp_path, json.dumps(line | {"request": request_line}))
+    assert (found["action"], found.get("resource", "acme.example/index.php")) == (
+        action,
+        resource or "acme.example/index.php",
+    )
+
+
+PIPES = "$remote_addr|$time_iso8601|$request|$status|$http_user_agent"
+FORWARDED = '$http_x_forwarded_for $remote_addr - $remote_user [$time_local] "$request" $status'
+REST = ' [01/Jul/2026:20:00:03 +0800] "GET / HTTP/1.1" 200'
+
+
+@pytest.mark.parametrize(
+    ("format", "before", "client", "after"),
+    [
+        (COMBINED, "198.51.100.7 - ", "ann [01/Jan/2020:00:00:00 +0000]", REST + ' 1 "-" "-"'),
+        (COMBINED, "198.51.100.7 - ", "ann - lee", REST + ' 1 "-" "-"'),
+        (PIPES, "198.51.100.7|2026-07-01T12:00:03Z|", "GET /a HTTP/1.1|404|b", "|200|curl"),
+        (PIPES, "198.51.100.7|2026-07-01T12:00:03Z|GET / HTTP/1.1|200|", "a|b", ""),
+        (FORWARDED, "", "192.0.2.1 192.0.2.2 - admin", " 198.51.100.7 - -" + REST),
+    ],
+)
+def test_a_client_that_writes_the_end_of_its_value_is_set_aside_and_costs_no_neighbour(
+    tmp_path: Path, format: str, before: str, client: str, after: str
+) -> None:
+    good, crafted = before + "ann" + after, before + client + after
+    outcomes = run_on(Nginx(formats=(format,)), tmp_path, f"{good}\n{crafted}\n{good}\n")
+    assert list(reasons(outcomes)) == [2]
+    assert "log_format" in reasons(outcomes)[2]
+
+
 def test_a_format_without_variables_is_refused() -> None:
     with pytest.raises(MalformedInput):
         Nginx(formats=("combined",))
@@ -129,6 +183,13 @@ def test_json_is_read_by_the_names_of_its_members(tmp_path: Path, time: dict[str
     assert found["data"]["resource"] == 'acme.example/a"b'
     assert (found["data"]["country"], found["data"]["tls_version"]) == ("SG", "none")
     assert_hidden(found, "198.51.100.7", "acme.example", "curl")
+
+
+def test_members_may_have_the_usual_words_for_variables(tmp_path: Path) -> None:
+    written = {"date": "2026-07-01T20:00:03+08:00", "ip": "198.51.100.7", "path": "/a?b", "verb": "HEAD"}
+    found = one(tmp_path, json.dumps(written | {"response": "200", "agent": "curl", "bytes": 7}))
+    told = ("source_address", "resource", "action", "outcome", "user_agent", "bytes")
+    assert [found[name] for name in told] == ["198.51.100.7", "/a", "HEAD", "allowed", "curl", 7]
 
 
 def test_a_country_that_is_none_is_left_out(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """OSS access logs: quotes almost everywhere, fields that came later, and what is no access."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def test_what_is_no_access_is_set_aside_and_the_others_stand(tmp_path: Path) -> 
         6: (LINE.replace("(Linux)", 'a " b'), "field 13"),
         7: (LINE.replace("64A00C03EXAMPLE37363930", "ann lee"), "id: expected an opaque id"),
         8: (LINE.replace('"GetObject"', '"-"'), "data.action: missing"),
+        9: (LINE + ' "a"' * 6, "33 fields at most"),
+        10: (LINE.replace("4518 20", "4518 20ms"), "a number or - as field 19"),
     }
     outcomes = run_on(
         Oss(), tmp_path, "\r\n".join([LINE, *(line for line, _ in bad.values()), LINE]) + "\r\n"
@@ -106,6 +109,88 @@ def test_what_is_no_access_is_set_aside_and_the_others_stand(tmp_path: Path) -> 
     assert list(reasons(outcomes)) == list(bad)
     assert all(bad[number][1] in reason for number, reason in reasons(outcomes).items())
     assert len(events([outcomes[0], outcomes[-1]])) == 2
+
+
+AGENT = "aliyun-sdk-python/2.18 (Linux)"
+WORDS = "- a b.oss-cn-beijing.aliyuncs.com 1 true 7 GetObject b k 1 1 - 1 7 - - IA - - L - - -"
+FORGED = [f'"{word}"' for word in WORDS.split()]
+
+
+@pytest.mark.parametrize("moved", range(1, 22))
+@pytest.mark.parametrize("line", [OLD, LINE])
+def test_a_client_that_ends_its_user_agent_and_goes_on_is_set_aside(
+    tmp_path: Path, line: str, moved: int
+) -> None:
+    fields = FORGED[2 : 2 + moved]
+    crafted = line.replace(AGENT, f'a" {" ".join(fields)}'.removesuffix('"'))
+    outcomes = run_on(Oss(), tmp_path, f"{line}\n{crafted}\n{line}\n")
+    assert list(reasons(outcomes)) == [2]
+
+
+@pytest.mark.parametrize("moved", range(1, 23))
+def test_a_client_that_ends_its_referrer_and_goes_on_is_set_aside(tmp_path: Path, moved: int) -> None:
+    fields = FORGED[1 : 1 + moved]
+    crafted = LINE.replace("https://acme.example/", f'a" {" ".join(fields)}'.removesuffix('"'))
+    assert list(reasons(run_on(Oss(), tmp_path, crafted + "\n"))) == [1]
+
+
+SERVICE = {
+    "__topic__": "oss_access_log",
+    "__time__": "1782907203",
+    "time": "01/Jul/2026:20:00:03",
+    "client_ip": "198.51.100.7",
+    "http_method": "GET",
+    "request_uri": "/2026/%E7%9B%B4.ts?Signature=5eC",
+    "http_status": "200",
+    "response_body_length": "4518",
+    "content_length_out": "4700",
+    "referer": "https://acme.example/",
+    "user_agent": "aliyun-sdk-python/2.18 (Linux)",
+    "host": "replays.oss-cn-hangzhou.aliyuncs.com",
+    "request_id": "64A00C03EXAMPLE37363930",
+    "requester_id": "1657136100000000",
+    "operation": "GetObject",
+    "bucket": "replays",
+    "object": "2026%2F%E7%9B%B4.ts",
+    "error_code": "-",
+    "owner_id": "1657136100000001",
+    "access_id": "LTAI5tEXAMPLE",
+    "http_type": "HTTPS",
+}
+
+
+def test_a_record_of_the_log_service_is_the_same_access(tmp_path: Path) -> None:
+    found = event(run_on(Oss(), tmp_path, json.dumps(SERVICE)))
+    of_a_file = event(run_on(Oss(), tmp_path, LINE + "\n"))
+    assert (found.pop("time"), of_a_file.pop("time")) == ("2026-07-01T12:00:03Z", "2026-07-01T20:00:03+08:00")
+    assert (found.pop("source"), of_a_file.pop("source")) == (
+        "/aliyun/sls/1657136100000001",
+        "/aliyun/oss/1657136100000001",
+    )
+    assert found["data"].pop("raw_sha256") == Digest.of(json.dumps(SERVICE).encode()).hex()
+    del of_a_file["data"]["raw_sha256"]
+    assert found == of_a_file
+    assert one(tmp_path, line=json.dumps(SERVICE | {"http_type": "HTTP"}))["tls_version"] == "none"
+
+
+def test_the_objects_of_a_batch_are_known_by_their_places(tmp_path: Path) -> None:
+    batch = json.dumps(SERVICE | {"__topic__": "oss_batch_delete_log", "__time__": 1782907203})
+    found = events(run_on(Oss(), tmp_path, f"{json.dumps(SERVICE)}\n{batch}\n{batch}\n", "a.json"))
+    assert [e["id"] for e in found[1:]] == [f"a.json:2026-07-01T12:00:03.000Z:{n}" for n in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"__topic__": "oss_metering_log"}, "the topic oss_access_log"),
+        ({"__time__": None}, "not a time"),
+        ({"http_status": None}, "no HTTP status"),
+    ],
+)
+def test_what_else_the_log_service_holds_is_set_aside(
+    tmp_path: Path, changes: dict[str, str | None], reason: str
+) -> None:
+    assert reason in reasons(run_on(Oss(), tmp_path, json.dumps(SERVICE | changes)))[1]
 
 
 def test_half_a_line_an_empty_file_and_a_packed_one(tmp_path: Path) -> None:

@@ -65,14 +65,16 @@ def test_nothing_personal_stands_in_the_entry(tmp_path: Path) -> None:
     assert "Signature" not in str(found)
 
 
-@pytest.mark.parametrize("fields", range(18, 28))
+@pytest.mark.parametrize("fields", range(17, 28))
 def test_trailing_fields_may_be_missing(tmp_path: Path, fields: int) -> None:
-    found = one(tmp_path, line=OLD + "".join(f" {field}" for field in NEW.split()[: fields - 18]))
+    later = ["-", *NEW.split()][: fields - 17]
+    found = one(tmp_path, line=OLD.removesuffix(" -") + "".join(f" {field}" for field in later))
+    assert found["user_agent"] == "aws-cli/2.15 (linux)"
     assert found.get("tls_version") == ("1.3" if fields >= 24 else None)
 
 
 def test_fields_that_are_yet_to_come_are_not_read(tmp_path: Path) -> None:
-    assert one(tmp_path, line=LINE + ' "a new one" 17')["cipher"] == "ECDHE-RSA-AES128-GCM-SHA256"
+    assert one(tmp_path, line=LINE + " a-new-one 17")["cipher"] == "ECDHE-RSA-AES128-GCM-SHA256"
 
 
 @pytest.mark.parametrize(
@@ -124,16 +126,42 @@ def test_a_copy_and_the_objects_of_one_request_are_told_apart(tmp_path: Path) ->
     assert [e["data"].get("read_only") for e in found] == [True, False, None, None]
 
 
-@pytest.mark.parametrize("agent", ['a \\"b\\" c', 'say "hi', '5"disk', ""])
+@pytest.mark.parametrize("agent", ['a "b', 'say "hi', '5"disk', 'a"', "a\\", "[a] 'b'", ""])
 def test_a_user_agent_may_hold_spaces_and_quotes(tmp_path: Path, agent: str) -> None:
     found = one(tmp_path, "aws-cli/2.15 (linux)", agent)
     assert found.get("user_agent") == (agent or None)
     assert found["cipher"] == "ECDHE-RSA-AES128-GCM-SHA256"
 
 
-def test_a_quote_that_moves_the_fields_is_set_aside(tmp_path: Path) -> None:
-    outcomes = run_on(S3(), tmp_path, LINE.replace("(linux)", 'the " one') + "\n")
-    assert "not an S3 access" in reasons(outcomes)[1]
+REFERRER, AGENT = "https://acme.example/", "aws-cli/2.15 (linux)"
+FORGED = "- h= SigV4 AES256 AuthHeader replays.s3.us-east-1.amazonaws.com TLSv1.3 - - -"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (AGENT, 'aws-cli "the " one'),
+        (AGENT, f'a" {FORGED} "'),
+        (AGENT, f'a" {FORGED}'),
+        (AGENT, '" '),
+        (AGENT, 'a" -'),
+        (REFERRER, f'a" "b" {FORGED}'),
+        (REFERRER, 'a" "b'),
+        (REFERRER, f'a" "b" {FORGED} "c'),
+        ("GET /replays/2026", 'GET /a HTTP/1.1" 404 NoSuchKey 9 - 1 1 "-" "b" ' + FORGED),
+    ],
+)
+def test_a_quote_that_moves_the_fields_is_set_aside_and_costs_no_neighbour(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    plain = LINE.replace("TLSv1.3", "-")
+    outcomes = run_on(S3(), tmp_path, "\n".join([plain, plain.replace(old, new), plain]) + "\n")
+    assert list(reasons(outcomes)) == [2]
+    assert "no quote after the user agent" in reasons(outcomes)[2] or "single spaces" in reasons(outcomes)[2]
+
+
+def test_a_backslash_of_a_client_s_hides_no_quote(tmp_path: Path) -> None:
+    assert one(tmp_path, REFERRER, "a\\")["tls_version"] == "1.3"
 
 
 def test_bytes_that_are_no_utf_8_are_spelled(tmp_path: Path) -> None:
@@ -154,8 +182,8 @@ def test_the_region_is_the_host_s(tmp_path: Path, host: str) -> None:
 
 def test_what_is_no_access_is_set_aside_and_the_others_stand(tmp_path: Path) -> None:
     bad = {
-        2: ("too short", "expected 18 fields or more"),
-        4: ("\x00\x01 \x02", "18 fields or more"),
+        2: ("too short", "expected 17 fields or more"),
+        4: ("\x00\x01 \x02", "17 fields or more"),
         5: (OLD.replace("01/Jul", "41/Jul"), "time: expected"),
         6: (OLD.replace("/Jul/", "/Juli/"), "not a time"),
         7: (OLD.replace('" 200', '" 2OO'), "no HTTP status"),

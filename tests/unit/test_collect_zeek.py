@@ -48,7 +48,7 @@ PLACES = parse_places(
 
 
 def head(fields: dict[str, str], separator: str = "\t") -> str:
-    kind = "conn" if "conn_state" in fields else "ssl"
+    kind = "conn" if "conn_state" in fields else "ssl" if "established" in fields else "other"
     written = "".join(f"\\x{ord(character):02x}" for character in separator)
     lines = [["#set_separator", ","], ["#empty_field", "(empty)"], ["#unset_field", "-"], ["#path", kind]]
     lines += [["#open", "2026-07-01-12-00-00"], ["#fields", *fields], ["#types", *["string"] * len(fields)]]
@@ -183,6 +183,8 @@ def test_a_place_is_read() -> None:
         ({"service": "-"}, {"protocol": "tcp", "tls_version": None}),
         ({"service": "ssl,http"}, {"protocol": "ssl+http", "tls_version": None}),
         ({"service": "ann@example.com"}, {"protocol": "tcp"}),
+        ({"service": "dce_rpc,-ssl"}, {"protocol": "dce-rpc"}),
+        ({"service": "-", "proto": "unknown_transport"}, {"protocol": "unknown-transport"}),
         ({"duration": "-", "orig_bytes": "-", "resp_bytes": "-"}, {"ended": None, "bytes": None}),
         ({"orig_bytes": "-"}, {"bytes": 4518}),
         ({"id.orig_p": "-"}, {"bytes": 5418}),
@@ -199,6 +201,62 @@ def test_a_line_without_a_uid_is_known_by_its_place(tmp_path: Path) -> None:
     found = event(run_on(Zeek(places=PLACES), tmp_path, log(CONN | {"uid": "-"}), "conn.2026-07-01.log"))
     assert found["id"] == "conn.log:2026-07-01T12:00:03.120Z:9"
     assert "session_id" not in found["data"]
+
+
+@pytest.mark.parametrize("ts", ["1782907203120", "1782907203120.0", '"2026-07-01T12:00:03.120000Z"'])
+def test_times_of_json_may_be_in_milliseconds_or_written_out(tmp_path: Path, ts: str) -> None:
+    line = streamed(CONN)
+    other = line.replace('"ts": 1782907203.12,', f'"ts": {ts},')
+    assert other != line
+    assert run_on(Zeek(places=PLACES), tmp_path, other) == run_on(Zeek(places=PLACES), tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [
+        ("2026-07-01T12:00:00.000000Z", "2026-07-01T12:00:00Z"),
+        ("2026-07-01T12:00:00Z", "2026-07-01T12:00:00Z"),
+    ],
+)
+def test_a_time_that_is_written_out_loses_no_more_than_its_last_zeros(
+    tmp_path: Path, written: str, time: str
+) -> None:
+    assert event(run_on(Zeek(places=PLACES), tmp_path, json.dumps({**CONN, "ts": written})))["time"] == time
+
+
+def test_a_log_is_known_by_its_path_or_by_what_only_it_has(tmp_path: Path) -> None:
+    plain = {name: value for name, value in CONN.items() if name != "conn_state"}
+    found = event(run_on(Zeek(places=PLACES), tmp_path, streamed({"_path": "conn", **plain})))
+    assert found == event(run_on(Zeek(places=PLACES), tmp_path, log(CONN)))
+    assert found == event(
+        run_on(Zeek(places=PLACES), tmp_path, log(CONN).replace("#path\tconn", "#path\tpeers"))
+    )
+
+
+@pytest.mark.parametrize("path", ["open_conn", "open_ssl", "conn_long"])
+def test_a_connection_that_goes_on_is_no_hop_yet(tmp_path: Path, path: str) -> None:
+    going_on = log(CONN).replace("#path\tconn", f"#path\t{path}")
+    assert "goes on" in reasons(run_on(Zeek(places=PLACES), tmp_path, going_on))[9]
+    assert "goes on" in reasons(run_on(Zeek(places=PLACES), tmp_path, streamed({"_path": path, **CONN})))[1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "acme.example", "qtype_name": "A", "rcode": "0"},
+        {"analyzer": "SSL", "failure_reason": "Invalid version"},
+        {"note": "SSL::Weak_Key", "msg": "weak", "sub": "acme.example"},
+    ],
+    ids=["dns", "dpd", "notice"],
+)
+def test_a_line_of_another_log_of_the_same_connection_is_no_hop(
+    tmp_path: Path, other: dict[str, str]
+) -> None:
+    shared = {name: CONN[name] for name in list(CONN)[:7]}
+    for content, line in ((log({**shared, **other}), 9), (streamed({**shared, **other}), 1)):
+        found = reasons(run_on(Zeek(places=PLACES), tmp_path, content))
+        assert list(found) == [line]
+        assert found[line].startswith("neither a line of conn.log nor of ssl.log")
 
 
 def test_what_is_no_hop_is_set_aside_and_the_others_stand(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ledger import canonical
+from ledger import entry as entry_module
 from ledger.disclosure import RESERVED, disclose
 from ledger.entry import (
     MAX_EVENT_BYTES,
@@ -220,6 +221,27 @@ json_values = st.recursive(
 def test_any_value_is_an_event_or_refused(value: Any) -> None:
     with contextlib.suppress(LedgerError):
         assert dict(parse_event(value).attributes).items() <= value.items()
+
+
+_texts = st.sampled_from(
+    ["", "1.0", "a", "a\nb", "/a", "storage", "2026-07-01T12:00:00Z", "2026-02-30T12:00:00Z"]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*REQUIRED, "dataschema", "traceparent", "x"]), _texts | json_values))
+def test_attributes_are_sound_at_once_if_each_of_them_is(changes: dict[str, Any]) -> None:
+    attributes = {name: v for name, v in event_value().items() if name != "data"} | changes
+    each = [entry_module._attribute_problem(name, value) for name, value in attributes.items()]
+    assert entry_module._is_sound(attributes) is not any(each)
+    for name in REQUIRED:
+        assert not entry_module._is_sound({n: v for n, v in attributes.items() if n != name})
+
+
+@given(
+    st.lists(st.sampled_from([DIGEST, DIGEST[:-1], DIGEST + "A", f"{DIGEST}\n{DIGEST}", "\n", "", 1, None]))
+)
+def test_digests_are_matched_at_once_if_each_of_them_is(sd: list[Any]) -> None:
+    assert entry_module._are_digests(sd) is all(digest == DIGEST for digest in sd)
 
 
 # --- Entries ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -41,7 +42,7 @@ from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey, parse_note, sign_note
 from ledger.ports import Signer
 from ledger.scenario import scenario
-from ledger.types import Digest, Origin, log_id, to_base64
+from ledger.types import Digest, Origin, format_time, log_id, to_base64
 
 Members = dict[str, bytes]
 MINUTE = 60_000
@@ -264,6 +265,42 @@ def test_a_change_that_the_logs_own_key_signed_again_is_seen_by_its_own_step(cas
     with pytest.raises(VerificationError) as caught:
         case.check(case.resign(change(case.members)))
     assert caught.value.step == step
+
+
+@pytest.fixture
+def spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let even a small package be checked three lines at a time, by two processes."""
+    monkeypatch.setattr("ledger.evidence.check._FEW", 0)
+    monkeypatch.setattr("ledger.evidence.entries._RUN_LINES", 3)
+
+
+@pytest.mark.usefixtures("spread_out")
+def test_several_processes_find_what_one_finds(case: Case) -> None:
+    assert check_package(io.BytesIO(case.data), case.key, processes=2) == case.check(case.data)
+    for attack in ("an entry altered", "an entry added", "the last entry removed", "disclosures swapped"):
+        change, step = CHANGES[attack]
+        data = case.resign(change(case.members))
+        with pytest.raises(VerificationError) as one:
+            check_package(io.BytesIO(data), case.key, processes=1)
+        with pytest.raises(VerificationError) as several:
+            check_package(io.BytesIO(data), case.key, processes=2)
+        assert str(several.value) == str(one.value)
+        assert several.value.step == one.value.step == step
+
+
+@pytest.mark.parametrize("position", range(1, 8))
+@pytest.mark.usefixtures("spread_out")
+def test_an_entry_received_before_the_one_before_it_is_refused(case: Case, position: int) -> None:
+    def back_dated(values: list[Any]) -> list[Any]:
+        value = values[position]
+        received = f'"received":"{format_time(case.start - 1)}"'
+        entry = re.sub('"received":"[^"]+"', received, value["entry"])
+        return [*values[:position], {**value, "entry": entry}, *values[position + 1 :]]
+
+    data = case.resign(altered(ENTRIES, back_dated)(case.members))
+    with pytest.raises(PackageRefuted, match="received before the one before it") as caught:
+        check_package(io.BytesIO(data), case.key, processes=1)
+    assert (caught.value.step, caught.value.got) == ("entries", position)
 
 
 def test_every_flipped_byte_of_every_member_is_refused(case: Case) -> None:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 from support.chains import DevelopmentChain
+from support.commands import ORIGIN, Folder, Ran, initialised, run
 from support.postgres import psql, running_postgres
 from support.shared_data import shared_file
 from support.stores import fresh_database
@@ -25,8 +26,6 @@ from ledger.collect.snapshots import ResourceKeys
 from ledger.projections import open_event
 from ledger.settings import Settings
 from ledger.types import Position, parse_origin
-
-from .test_cli import ORIGIN, Folder, Ran, initialised, run
 
 AT = "2026-07-01T12:00:00Z"
 ME, OTHER = "111122223333", "444455556666"

@@ -1,5 +1,7 @@
+import base64
 import contextlib
 import hashlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -221,6 +223,21 @@ def test_lax_base64_is_refused(text: str) -> None:
 def test_lax_base64url_is_refused(text: str) -> None:
     with pytest.raises(MalformedInput):
         from_base64url(text)
+
+
+def test_every_short_text_is_base64url_just_if_its_bytes_are_written_so() -> None:
+    for size in range(5):
+        for characters in itertools.product("AEQgw8_-+/=\n", repeat=size):
+            text = "".join(characters)
+            try:
+                lax = base64.urlsafe_b64decode(text + "==")
+            except ValueError:
+                lax = b""
+            if to_base64url(lax) == text:
+                assert from_base64url(text) == lax
+            else:
+                with pytest.raises(MalformedInput):
+                    from_base64url(text)
 
 
 @pytest.mark.parametrize("text", ["0", "0x0", "0X00", "0x0x00", "zz", "00 00", "00\n", "+0", "٣٣", "\ud800a"])

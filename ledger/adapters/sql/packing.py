@@ -17,22 +17,18 @@ Row digest
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Sequence
 
 from ledger import canonical
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
 from ledger.canonical import Value
-from ledger.errors import IntegrityError
-from ledger.types import Digest, to_base64
-
-_STANDARD = bytes.maketrans(b"-_", b"+/")
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
+from ledger.errors import IntegrityError, MalformedInput
+from ledger.types import Digest, from_base64url, to_base64, to_base64url
 
 
 def pack_disclosures(texts: Sequence[str]) -> bytes:
     """One value for at least one disclosure; sibling of `unpack_disclosures`."""
-    return squeeze(b"\n".join(map(_pack, texts)))
+    return squeeze(joined(texts))
 
 
 def unpack_disclosures(packed: bytes) -> tuple[str, ...]:
@@ -40,8 +36,22 @@ def unpack_disclosures(packed: bytes) -> tuple[str, ...]:
     return tuple(map(_unpack, unsqueeze(packed).split(b"\n")))
 
 
+def joined(texts: Sequence[str]) -> bytes:
+    """The disclosures in one value, before it is squeezed."""
+    try:
+        lines = b"\n".join([b"", *map(from_base64url, texts)])
+    except MalformedInput:
+        lines = b""
+    if lines.count(b"\n") == lines.count(b"\n[") == len(texts):  # each is a line, and begins as an array does
+        return lines[1:]
+    return b"\n".join(map(_pack, texts))
+
+
 def _pack(text: str) -> bytes:
-    array = _decode(text)
+    try:
+        array = from_base64url(text)
+    except MalformedInput:
+        array = b""
     if array and b"\n" not in array and not array.startswith(b"="):
         return array
     if "\n" in text:
@@ -49,20 +59,8 @@ def _pack(text: str) -> bytes:
     return b"=" + text.encode()
 
 
-def _decode(text: str) -> bytes | None:
-    """As `ledger.types.from_base64url`, in the fewest calls, for it runs for each member of each event."""
-    try:
-        spelled = text.encode("ascii")
-        data = a2b_base64(spelled.translate(_STANDARD) + b"=" * (-len(spelled) % 4))
-    except ValueError:
-        return None
-    return data if b2a_base64(data, newline=False).rstrip(b"=").translate(_URLSAFE) == spelled else None
-
-
 def _unpack(item: bytes) -> str:
-    if item.startswith(b"="):
-        return item[1:].decode()
-    return b2a_base64(item, newline=False).rstrip(b"=").translate(_URLSAFE).decode("ascii")
+    return item[1:].decode() if item.startswith(b"=") else to_base64url(item)
 
 
 def row_digest(table: str, values: Iterable[str | bytes | int | None]) -> Digest:

@@ -342,15 +342,26 @@ class BlockRow(Row, table=True):
 
 
 class SnapshotRow(Row, table=True):
-    """What `ledger.records.SnapshotRecord` says beyond its event's row. `public` is 0 or 1.
+    """`ledger.records.SnapshotRecord`. `public` is 0 or 1.
 
     `resource_tag` finds the snapshots of one resource (`views.resource_tag`).
     """
 
     __tablename__ = "snapshot_records"
-    __table_args__ = (of_event(), Index(None, "log", "resource_tag", "captured", "position"), WIDE)
+    __table_args__ = (
+        of_event(),
+        Index(None, "log", "resource_tag", "position"),
+        Index(None, "log", "captured", "position"),
+        Index(None, "log", "subject", "position"),
+        Index(None, "log", "public", "position"),
+        WIDE,
+    )
     log: int = Field(primary_key=True)
     position: int = big(primary_key=True)
+    time: int = big()
+    phase: str = text()
+    subject: str = text()
+    party: str = text()
     captured: int = big()
     resource: str | None = text()
     resource_tag: bytes | None = blob()

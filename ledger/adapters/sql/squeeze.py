@@ -2,34 +2,73 @@ r"""Entries and disclosures, squeezed: they are most of what a ledger stores, an
 
 ::
 
-    00 ‖ data                              as it is, where squeezing would not help or cannot be undone
-    01 ‖ raw deflate of text ‖ lifted      RFC 1951, with `_DICTIONARY` as its preset dictionary
+    00 ‖ data                              as it is, where squeezing would not help
+    28 B5 2F FD ‖ …                        a Zstandard frame (RFC 8878), with the dictionary that it names
+    01 ‖ raw deflate of text ‖ lifted      written before: RFC 1951, with `_DICTIONARY` as its preset dictionary
 
-`text` is `data`, UTF-8, with its random parts lifted out, which deflate cannot shorten: a JSON string of 43 characters
-that is base64url of 32 bytes (a digest) becomes the byte FF, one of 22 that is base64url of 16 bytes (a salt) the byte
-FE, quotes included; neither byte occurs in UTF-8. `lifted` are those bytes, one after the other. So
+The dictionary of the frames, number 32768, is the file `squeeze.dictionary` beside this one. It holds what events are
+spelled with, and how often each character comes, so that even a digest's base64url takes little more than its bytes.
+`scripts/dictionary.py` made it. Dictionaries are frozen: rows are read with the one that they were written with, and a
+better one comes with a number of its own.
 
-    {"_sd":["X9yH0Ajrdm1Oij4tWso9UzzKJvPoDxwmuEcO3XAdRC0"],"_sd_alg":"sha-256"}
-
-is squeezed as `{"_sd":[FF],"_sd_alg":"sha-256"}` and 32 bytes. What comes back is always exactly what went in.
+In the older form, `text` is `data` with its random parts lifted out: a JSON string of 43 characters that is base64url
+of 32 bytes became the byte FF, one of 22 that is base64url of 16 bytes the byte FE, quotes included; neither byte is in
+UTF-8. `lifted` are those bytes, one after the other. What comes back is always exactly what went in.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import zlib
-from base64 import urlsafe_b64encode
-from binascii import a2b_base64
+from pathlib import Path
 
-_PLAIN, _SQUEEZED = b"\x00", b"\x01"
-_DIGEST, _SALT = b"\xff", b"\xfe"
-_BYTES = {_DIGEST: 32, _SALT: 16}
+import zstandard
 
-# The last character's spare bits must be zero, or the bytes would be spelled otherwise on the way back.
-_RANDOM = re.compile(rb'"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{21}[AQgw])"')
+from ledger.types import to_base64url
+
+_PLAIN, _DEFLATED, _FRAME = b"\x00", b"\x01", zstandard.FRAME_HEADER
+_LEVEL = 1
+
+_FROZEN = zstandard.ZstdCompressionDict(Path(__file__).with_suffix(".dictionary").read_bytes())
+_FROZEN.precompute_compress(level=_LEVEL)
+
+
+class _Zstandard(threading.local):
+    """Each thread's own: a compressor must not be used by two at once, and is costly to make."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=_LEVEL, dict_data=_FROZEN).compress
+        self.decompress = zstandard.ZstdDecompressor(dict_data=_FROZEN).decompress
+
+
+_zstandard = _Zstandard()
+
+
+def squeeze(data: bytes) -> bytes:
+    """Sibling of `unsqueeze`."""
+    squeezed = _zstandard.compress(data)
+    return squeezed if len(squeezed) <= len(data) else _PLAIN + data
+
+
+def unsqueeze(stored: bytes) -> bytes:
+    """The very bytes that `squeeze` was given. Raises ValueError if `stored` is nothing that it makes."""
+    if stored.startswith(_FRAME):
+        try:
+            return _zstandard.decompress(stored, allow_extra_data=False)
+        except (zstandard.ZstdError, MemoryError):  # a damaged frame may claim to hold anything
+            raise ValueError("bytes that cannot be decompressed") from None
+    if stored[:1] == _PLAIN:
+        return stored[1:]
+    if stored[:1] == _DEFLATED:
+        return _inflate(stored[1:])
+    raise ValueError("bytes stored in an unknown way")
+
+
+# --- The older form, which is only read --------------------------------------------------------------------------
+
+_BYTES = {b"\xff": 32, b"\xfe": 16}
 _MARKER = re.compile(b"[\xfe\xff]")
-_PADDING = {43: b"=", 22: b"=="}
-_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 _NAMES = b"""
     country source_system session_id pii_principal_id completeness version region data_categories
@@ -41,7 +80,6 @@ _NAMES = b"""
     bytes asn from to api_call action principal resource
 """.split()
 
-# Frozen: rows are read with the dictionary they were written with. A better one comes with a first byte of its own.
 _DICTIONARY = (
     b"".join(b'[\xfe,"%s","' % name for name in _NAMES)
     + b"2026-01-01T00:00:00Z203.0.113.198.51.100.0.0:443arn:aws:s3:::arn:aws:iam::user/GetObjectread"
@@ -55,30 +93,10 @@ _DICTIONARY = (
 )
 
 
-def squeeze(data: bytes) -> bytes:
-    """Sibling of `unsqueeze`."""
-    if _DIGEST in data or _SALT in data:
-        return _PLAIN + data
-    # What does not match, what does, what does not, and so on.
-    parts = _RANDOM.split(data)
-    spelled = parts[1::2]
-    parts[1::2] = [_DIGEST if len(it) == 43 else _SALT for it in spelled]
-    lifted = [a2b_base64(it.translate(_STANDARD) + _PADDING[len(it)]) for it in spelled]
-    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY)
-    text = deflate.compress(b"".join(parts)) + deflate.flush()
-    squeezed = b"".join((_SQUEEZED, text, *lifted))
-    return squeezed if len(squeezed) <= len(data) else _PLAIN + data
-
-
-def unsqueeze(stored: bytes) -> bytes:
-    """The very bytes that `squeeze` was given. Raises ValueError if `stored` is nothing that it makes."""
-    if stored[:1] == _PLAIN:
-        return stored[1:]
-    if stored[:1] != _SQUEEZED:
-        raise ValueError("bytes stored in an unknown way")
+def _inflate(stored: bytes) -> bytes:
     inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY)
     try:
-        text = inflate.decompress(stored[1:])
+        text = inflate.decompress(stored)
     except zlib.error:
         raise ValueError("bytes that cannot be inflated") from None
     lifted, place = inflate.unused_data, 0
@@ -86,7 +104,7 @@ def unsqueeze(stored: bytes) -> bytes:
     def put_back(match: re.Match[bytes]) -> bytes:
         nonlocal place
         start, place = place, place + _BYTES[match[0]]
-        return b'"' + urlsafe_b64encode(lifted[start:place]).rstrip(b"=") + b'"'
+        return b'"' + to_base64url(lifted[start:place]).encode() + b'"'
 
     data = _MARKER.sub(put_back, text)
     if not inflate.eof or place != len(lifted):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from ledger.adapters.sql import codec, names, reading
+from ledger.adapters.sql import bulk, codec, names, reading
 from ledger.adapters.sql.faults import translated
 from ledger.adapters.sql.packing import pack_disclosures
 from ledger.adapters.sql.rows import (
@@ -66,12 +66,12 @@ class SqlLogTransaction:
 
     def find(self, keys: Sequence[Digest]) -> dict[Digest, Committed]:
         # Positions first: nearly always there are none, and the index alone says so.
+        known: list[int] = []
         events: list[Committed] = []
         with translated():
-            known = reading.look_up(
-                self._connection, self._log, _event.key, _event.position, list(map(bytes, keys))
-            )
-            for positions in reading.portions(list(known.values())):
+            for some in reading.portions(keys):
+                known += bulk.positions(self._connection, self._log, some)
+            for positions in reading.portions(known):
                 where = [_event.position.in_(positions)]
                 events += reading.events(self._connection, self._log, where, limit=len(positions))
         return {event.key: event for event in events}
@@ -199,38 +199,31 @@ class SqlLogTransaction:
             )
 
     def _insert_events(self, events: Sequence[Committed]) -> None:
-        log = self._log
-        words = (word for it in events for word in (it.type, it.phase.value, it.subject, it.party))
-        number = names.numbers(self._connection, log, words)
-        self._insert(
-            EventRow,
-            [
-                {
-                    "log": log,
-                    "position": it.position,
-                    "leaf": it.leaf,
-                    "key": it.key,
-                    "type": number[it.type],
-                    "phase": number[it.phase.value],
-                    "subject": number[it.subject],
-                    "time": it.time,
-                    "party": number[it.party],
-                    "received": it.received,
-                }
-                for it in events
-            ],
+        connection, log = self._connection, self._log
+        words = {word for it in events for word in (it.type, it.phase.value, it.subject, it.party)}
+        number = names.numbers(connection, log, words)
+        rows: list[bulk.Values] = [
+            (
+                log,
+                it.position,
+                bytearray(it.leaf),
+                bytearray(it.key),
+                number[it.type],
+                number[it.phase],
+                number[it.subject],
+                it.time,
+                number[it.party],
+                it.received,
+            )
+            for it in events
+        ]
+        bulk.insert_rows(connection, EventRow.table(), rows)
+        entries = ((log, it.position, bytearray(squeeze(it.entry))) for it in events)
+        bulk.insert_rows(connection, EntryRow.table(), entries)
+        packed = (
+            (log, it.position, bytearray(pack_disclosures(it.disclosures))) for it in events if it.disclosures
         )
-        self._insert(
-            EntryRow, [{"log": log, "position": it.position, "entry": squeeze(it.entry)} for it in events]
-        )
-        self._insert(
-            DisclosuresRow,
-            [
-                {"log": log, "position": it.position, "packed": pack_disclosures(it.disclosures)}
-                for it in events
-                if it.disclosures
-            ],
-        )
+        bulk.insert_rows(connection, DisclosuresRow.table(), packed)
 
     def _insert_anchoring(self, anchoring: Anchoring) -> None:
         number = self._next(AnchoringRow)

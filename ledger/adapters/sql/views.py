@@ -17,7 +17,6 @@ from ledger.adapters.sql.rows import (
     PROJECTIONS,
     EventRow,
     FactRow,
-    NameRow,
     PaperRow,
     ProjectionRow,
     SnapshotRow,
@@ -45,28 +44,9 @@ _projection = ProjectionRow.table().c
 _fact = FactRow.table().c
 _paper = PaperRow.table().c
 _event = EventRow.table().c
-_NAMES = {name: NameRow.table().alias(f"{name}_of_snapshot") for name in ("phase", "subject", "party")}
 
-_SNAPSHOT_COLUMNS = (
-    *("captured", "resource", "owner", "public", "external_principals", "grants", "collector", "api_call"),
-    *("region", "country", "source_system", "completeness", "raw_sha256"),
-)
-
-
-def _snapshots() -> AnyQuery:
-    """What the event's row gives, and the snapshot's own columns."""
-    table = SnapshotRow.table()
-    source: Any = table.outerjoin(
-        EventRow.table(), (_event.log == table.c.log) & (_event.position == table.c.position)
-    )
-    for name, names in _NAMES.items():
-        source = source.outerjoin(names, (names.c.log == _event.log) & (names.c.id == _event[name]))
-    words = (names.c.text.label(name) for name, names in _NAMES.items())
-    columns = (table.c[name] for name in _SNAPSHOT_COLUMNS)
-    return select(table.c.position, *words, _event.time, *columns).select_from(source)
-
-
-_SNAPSHOTS = _snapshots()
+_COLUMNS = tuple(SnapshotRecord.__slots__)
+_SNAPSHOTS = select(*(_snapshot[name] for name in _COLUMNS))
 
 
 class Views(Registers):
@@ -165,8 +145,11 @@ class Views(Registers):
         query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
             _snapshot.log == self._number_of(origin), _snapshot.resource_tag == resource_tag(resource)
         )
-        rows = self._rows(query.order_by(_snapshot.captured, _snapshot.position))
-        return [SnapshotPlace(row.captured, Position(row.position), row.source_system) for row in rows]
+        places = [
+            SnapshotPlace(row.captured, Position(row.position), row.source_system)
+            for row in self._rows(query)
+        ]
+        return sorted(places, key=lambda place: (place.captured, place.position))
 
     # Transfers.
 
@@ -241,14 +224,16 @@ def _snapshots_asked(log: int, which: ViewFilter) -> list[ColumnElement[bool]]:
     for name, value in which.equal.items():
         if name not in SNAPSHOT_FILTERS:
             raise ValueError(f"snapshots cannot be listed by {name!r}")
-        if name in _NAMES:
-            where.append(_event[name] == reading.named(log, str(value)))
-        elif name == "resource":
+        if name == "resource":
             # By the tag, which has the index; the text, since a role has one tag under several paths.
             where += [_snapshot.resource_tag == resource_tag(str(value)), _snapshot.resource == value]
         else:
             where.append(_snapshot[name] == (int(value) if isinstance(value, bool) else value))
-    return where + reading.within(which.since, which.until)
+    if which.since is not None:
+        where.append(_snapshot.time >= clip(which.since))
+    if which.until is not None:
+        where.append(_snapshot.time < clip(which.until))
+    return where
 
 
 def resource_tag(resource: str) -> bytes:
@@ -257,26 +242,25 @@ def resource_tag(resource: str) -> bytes:
 
 
 def snapshot_record(row: AnyRow) -> SnapshotRecord:
+    values = row._asdict()
     return SnapshotRecord(
-        position=Position(row.position),
-        phase=Phase(row.phase),
-        time=row.time,
-        subject=row.subject,
-        party=PartyId(row.party),
         **{
-            **{name: getattr(row, name) for name in _SNAPSHOT_COLUMNS},
+            **values,
+            "position": Position(row.position),
+            "phase": Phase(row.phase),
+            "party": PartyId(row.party),
             "public": None if row.public is None else bool(row.public),
             "external_principals": tuple(json.loads(row.external_principals)),
-        },
+        }
     )
 
 
 def _snapshot_row(record: SnapshotRecord, log: int) -> codec.Stored:
     return {
+        **{name: getattr(record, name) for name in _COLUMNS},
         "log": log,
-        "position": record.position,
+        "phase": record.phase.value,
         "resource_tag": None if record.resource is None else resource_tag(record.resource),
-        **{name: getattr(record, name) for name in _SNAPSHOT_COLUMNS},
         "public": None if record.public is None else int(record.public),
         "external_principals": json.dumps(record.external_principals),
     }

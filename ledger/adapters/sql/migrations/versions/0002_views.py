@@ -125,6 +125,8 @@ def _snapshots() -> None:
         "snapshot_records",
         _log(),
         _big("position", key=True),
+        _big("time"),
+        *map(_text, ("phase", "subject", "party")),
         _big("captured"),
         _text("resource", optional=True),
         _blob("resource_tag", optional=True),
@@ -136,11 +138,10 @@ def _snapshots() -> None:
         _of_event(),
         **WIDE,
     )
-    op.create_index(
-        "snapshot_records_log_resource_tag_captured_position_idx",
-        "snapshot_records",
-        ["log", "resource_tag", "captured", "position"],
-    )
+    for name in ("resource_tag", "captured", "subject", "public"):
+        op.create_index(
+            f"snapshot_records_log_{name}_position_idx", "snapshot_records", ["log", name, "position"]
+        )
 
 
 def _transfers() -> None:
@@ -162,7 +163,10 @@ def _expectations() -> None:
         ("access_records", "access_records"): "1000000 1000000 1",
         ("access_records", "access_records_log_time_position_idx"): "1000000 1000000 1 1",
         ("snapshot_records", "sqlite_autoindex_snapshot_records_1"): "10000 10000 1",
-        ("snapshot_records", "snapshot_records_log_resource_tag_captured_position_idx"): "10000 10000 50 1 1",
+        ("snapshot_records", "snapshot_records_log_resource_tag_position_idx"): "10000 10000 50 1",
+        ("snapshot_records", "snapshot_records_log_captured_position_idx"): "10000 10000 1 1",
+        ("snapshot_records", "snapshot_records_log_subject_position_idx"): "10000 10000 50 1",
+        ("snapshot_records", "snapshot_records_log_public_position_idx"): "10000 10000 3000 1",
     }
     statistics = sa.table("sqlite_stat1", sa.column("tbl"), sa.column("idx"), sa.column("stat"))
     op.bulk_insert(statistics, [{"tbl": t, "idx": i, "stat": stat} for (t, i), stat in spread.items()])

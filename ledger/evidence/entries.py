@@ -1,0 +1,118 @@
+"""The entries of a package, one after the other: what steps 6 to 8 of `ledger.evidence.check` ask of each by itself.
+
+But for the order of receipt no entry needs the one before it, so runs of lines are checked apart, also by several
+processes, and what they hold is added up in order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ledger.canonical import Object
+from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.entry import Entry, parse_entry
+from ledger.errors import InputError, PackageRefuted, VerificationError
+from ledger.evidence.lines import as_step, check_number, naming, parse_line, string, strings
+from ledger.evidence.manifest import ENTRIES, Manifest
+from ledger.merkle import leaf_hash
+from ledger.types import Digest
+
+_RUN_LINES, _RUN_BYTES = 1000, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive lines, of which the first should be of position `first`."""
+
+    first: int
+    lines: list[bytes]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run of lines was shown to hold, as far as it was; `failure` is why not further.
+
+    `leaves` and `received` (Unix milliseconds) are the entries', in order; the counts are of those within the period.
+    """
+
+    leaves: list[Digest] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    by_phase: Counter[str] = field(default_factory=Counter)
+    by_type: Counter[str] = field(default_factory=Counter)
+    disclosed: int = 0
+    withheld: int = 0
+    failure: VerificationError | None = None
+
+
+def runs(lines: Iterable[bytes], first: int) -> Iterator[Run]:
+    """All lines, some at a time."""
+    some: list[bytes] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += len(line)
+        if len(some) == _RUN_LINES or size >= _RUN_BYTES:
+            yield Run(first, some)
+            first, some, size = first + len(some), [], 0
+    if some:
+        yield Run(first, some)
+
+
+def check_run(manifest: Manifest, run: Run) -> Tally:
+    """Check a run of lines by themselves, up to the first that fails."""
+    tally = Tally()
+    try:
+        with naming(step="batches"):
+            for position, line in enumerate(run.lines, run.first):
+                _check_line(manifest, position, line, tally)
+    except VerificationError as error:
+        tally.failure = error
+    return tally
+
+
+def check_order(before: int, after: int, position: int) -> None:
+    """Raise unless an entry was received no earlier than the one before it."""
+    if after < before:
+        raise PackageRefuted("an entry was received before the one before it", step="entries", got=position)
+
+
+def _check_line(manifest: Manifest, position: int, line: bytes, tally: Tally) -> None:
+    value = parse_line(ENTRIES, line, "position", "entry", "disclosures")
+    check_number(value, "position", position, step="batches")
+    data = string(value, "entry").encode()
+    entry = _read_entry(data, manifest)
+    received = entry.received
+    if tally.received:
+        check_order(tally.received[-1], received, position)
+    shown = _count_disclosures(value, entry)
+    tally.leaves.append(leaf_hash(data))
+    tally.received.append(received)
+    if manifest.since <= received < manifest.until:
+        tally.by_phase[entry.attributes["phase"]] += 1
+        tally.by_type[entry.attributes["type"]] += 1
+        tally.disclosed += shown
+        tally.withheld += len(entry.sd) - shown
+
+
+def _read_entry(data: bytes, manifest: Manifest) -> Entry:
+    try:
+        entry = parse_entry(data)
+    except InputError as error:
+        raise PackageRefuted(f"an entry is out of form: {error.message}", step="entries") from None
+    if entry.origin != manifest.origin:
+        raise PackageRefuted(
+            "an entry of another log", step="entries", expected=manifest.origin, got=entry.origin
+        )
+    return entry
+
+
+def _count_disclosures(value: Object, entry: Entry) -> int:
+    """How many disclosures a line shows, each of which opens a digest of the entry."""
+    try:
+        shown = [parse_disclosure(text) for text in strings(value, "disclosures")]
+    except InputError as error:
+        raise as_step(error, "disclosures") from None
+    check_disclosures(shown, entry.sd, entry.visible)
+    return len(shown)

@@ -1,0 +1,438 @@
+"""What auditors ask over HTTP: access log, transfers, completeness, timeline, snapshots compared, reconciliation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import ALL, Caller, assert_problem
+from pyarrow import parquet
+from support.ledgers import PARTY, START, Bed, access, serving
+
+from ledger.entry import event_time
+from ledger.note import VerifierKey
+from ledger.proof import parse_proof
+from ledger.proving import verify
+from ledger.records import PartyKey, Scope, ViewFilter
+from ledger.scenario import scenario
+from ledger.types import Position
+
+EVENTS = 2000
+TIMES = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def audited(bed: Bed, client: httpx.Client) -> Caller:
+    """Eight sessions with a fault in six, anchored. Only read it."""
+    origin = bed.create_log()
+    values = list(scenario(1, EVENTS, *TIMES))
+    for start in range(0, EVENTS, 500):
+        bed.pipeline.push(origin, PARTY, values[start : start + 500])
+    bed.settle(origin)
+    return Caller(client, origin, bed.api_key(origin, *ALL))
+
+
+def pages(caller: Caller, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+    after: Any = None
+    while True:
+        page = caller.get(path, **parameters, **({} if after is None else {"after": after}))
+        assert page.status_code == 200, page.text
+        yield from page.json()["items"]
+        if (after := page.json()["next"]) is None:
+            return
+
+
+def faulty(caller: Caller, number: int) -> str:
+    """The transfer of session n of the generator: names are in the order of time."""
+    return [item["transfer"] for item in pages(caller, "/v1/transfers")][number]
+
+
+# --- Accesses ---------------------------------------------------------------------------------------------------------
+
+
+def test_filters_of_the_access_log_may_be_combined(audited: Caller) -> None:
+    everything = list(pages(audited, "/v1/access", limit=1000))
+    assert len({row["position"] for row in everything}) == len(everything) > 300
+    draws = itertools.product(("allowed", "refused"), ("JP", "DE"), ("1.2", "1.3"), ("s3:GetObject",))
+    for outcome, country, tls, action in draws:
+        equal = {"outcome": outcome, "country": country, "tls_version": tls, "action": action}
+        found = list(pages(audited, "/v1/access", limit=7, **equal))
+        assert found == [
+            row for row in everything if all(row[name] == value for name, value in equal.items())
+        ]
+    some = everything[len(everything) // 2]
+    span = {"since": everything[10]["time"], "until": some["time"], "principal": some["principal"]}
+    assert list(pages(audited, "/v1/access", **span)) == [
+        row
+        for row in everything
+        if span["since"] <= row["time"] < span["until"] and row["principal"] == some["principal"]
+    ]
+    assert list(pages(audited, "/v1/access", principal="nobody", outcome="allowed")) == []
+
+
+def test_a_row_has_the_whole_normal_form_and_leads_to_its_proof(audited: Caller, bed: Bed) -> None:
+    row = next(pages(audited, "/v1/access", outcome="refused"))
+    assert None not in row.values()
+    assert (row["class_uid"], row["reason"], row["completeness"]) == (6003, "AccessDenied", "best-effort")
+    assert len(row["raw_sha256"]) == 64
+    answer = audited.client.get(row["proof"], headers=audited.headers)
+    proof = parse_proof(answer.content)
+    key = VerifierKey.parse(bed.log(audited.origin).verifier_key)
+    event = verify(proof, key, audited.origin, bed.chain).event
+    opened = event.entry.event(event.disclosures).data
+    assert {name: opened[name] for name in ("principal", "outcome", "raw_sha256")} == {
+        name: row[name] for name in ("principal", "outcome", "raw_sha256")
+    }
+
+
+def test_an_export_has_every_row_in_each_form(audited: Caller) -> None:
+    expected = list(pages(audited, "/v1/access", outcome="refused"))
+    assert expected
+    ndjson = audited.get("/v1/access.ndjson", outcome="refused")
+    assert ndjson.headers["content-type"] == "application/x-ndjson"
+    assert 'filename="access-' in ndjson.headers["content-disposition"]
+    assert [json.loads(line) for line in ndjson.text.splitlines()] == expected
+    rows = list(csv.DictReader(io.StringIO(audited.get("/v1/access.csv", outcome="refused").text)))
+    assert [{k: v or None for k, v in row.items()} for row in rows] == [
+        {k: None if v is None else str(v) for k, v in row.items()} for row in expected
+    ]
+    table = parquet.read_table(io.BytesIO(audited.get("/v1/access.parquet", outcome="refused").content))
+    assert table.num_rows == len(expected)
+    for name in ("position", "principal", "bytes", "class_uid", "proof"):
+        assert table[name].to_pylist() == [row[name] for row in expected]
+    times = [event_time(row["time"]) for row in expected]
+    assert [round(t.timestamp() * 1000) for t in table["time"].to_pylist()] == times
+
+
+def test_a_form_that_there_is_not_is_a_problem(audited: Caller) -> None:
+    assert_problem(audited.get("/v1/access.xlsx"), 422)
+
+
+def test_a_spreadsheet_does_not_run_what_an_accessor_wrote(caller: Caller, bed: Bed) -> None:
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "plain"]
+    values = [access(n, data={**access(n)["data"], "principal": name}) for n, name in enumerate(names)]
+    bed.pipeline.push(caller.origin, PARTY, values)
+    bed.pipeline.project(caller.origin)
+    rows = list(csv.DictReader(io.StringIO(caller.get("/v1/access.csv").text, newline="")))
+    assert [row["principal"] for row in rows] == [f"'{name}" for name in names[:-1]] + ["plain"]
+    exact = caller.get("/v1/access.ndjson").text.splitlines()
+    assert [json.loads(line)["principal"] for line in exact] == names
+
+
+# --- Transfers --------------------------------------------------------------------------------------------------------
+
+
+def test_transfers_are_listed_page_by_page_and_read_alone(audited: Caller) -> None:
+    listed = list(pages(audited, "/v1/transfers", limit=3))
+    assert len(listed) == 8
+    assert [item["transfer"] for item in listed] == sorted(item["transfer"] for item in listed)
+    assert sum(item["events"] for item in listed) == EVENTS
+    for item in listed:
+        assert audited.get(f"/v1/transfers/{item['transfer']}").json() == item
+        assert [h["party"] for h in item["exporters"]] == ["acme"]
+        assert item["exporters"][0]["registered_name"] == "ACME Live"
+        assert item["jurisdictions"]["platform_registered"] == ["CN"]
+        assert item["jurisdictions"]["data_stored"] == item["jurisdictions"]["persons_located"]
+
+
+def test_a_country_that_nobody_declared_stands_out(audited: Caller) -> None:
+    undeclared = [item["jurisdictions"]["undeclared"] for item in pages(audited, "/v1/transfers")]
+    assert undeclared == [[], ["PA"], [], [], [], [], [], []]
+
+
+def test_the_matrix_says_what_is_missing_and_leads_to_the_proof_of_what_is_there(audited: Caller) -> None:
+    matrices = list(pages(audited, "/v1/completeness", limit=3))
+    wanting = {
+        matrix["transfer"]: [
+            (c["phase"], c["evidence"]) for c in matrix["cells"] if c["presence"] == "missing"
+        ]
+        for matrix in matrices
+    }
+    assert {t: w for t, w in wanting.items() if w} == {
+        faulty(audited, 7): [("transit", "permission-snapshot"), ("storage", "permission-snapshot")]
+    }
+    one = matrices[3]
+    assert audited.get(f"/v1/transfers/{one['transfer']}/completeness").json() == one
+    assert list(pages(audited, "/v1/completeness", transfer=one["transfer"])) == [one]
+    for cell in one["cells"]:
+        if cell["presence"] == "present":
+            event = audited.get(cell["proof"].removesuffix("/proof")).json()["event"]
+            assert event["phase"] == cell["phase"]
+            assert f".{cell['evidence'].partition(':')[0]}." in event["type"]
+
+
+def test_a_timeline_is_in_the_order_of_time_and_whole(audited: Caller) -> None:
+    transfer = faulty(audited, 2)
+    everything = list(pages(audited, f"/v1/logs/{audited.origin}/events", transfer=transfer, limit=1000))
+    timeline = list(pages(audited, "/v1/timeline", transfer=transfer, limit=9))
+    assert len(timeline) == len(everything)
+    assert {row["position"] for row in timeline} == {row["position"] for row in everything}
+    order = [(row["time"], row["position"]) for row in timeline]
+    assert order == sorted(order)
+    assert list(pages(audited, f"/v1/transfers/{transfer}/timeline", limit=500)) == timeline
+    hops = list(
+        pages(audited, "/v1/timeline", transfer=transfer, type="transfer-ledger.hop.v1", phase="transit")
+    )
+    assert hops == [row for row in timeline if row["type"] == "transfer-ledger.hop.v1"]
+
+
+def test_a_timeline_shows_a_reader_only_what_stands_in_clear(audited: Caller, bed: Bed) -> None:
+    reader = Caller(audited.client, audited.origin, bed.api_key(audited.origin, Scope.READ))
+    asked = {"transfer": faulty(audited, 2), "type": "transfer-ledger.access.v1"}
+    hidden, shown = (next(pages(caller, "/v1/timeline", **asked)) for caller in (reader, audited))
+    assert "principal" not in hidden["data"]
+    assert hidden["withheld"] > 0
+    assert "principal" in shown["data"]
+    assert shown["withheld"] == 0
+
+
+@pytest.mark.parametrize("after", ["", "x", "1", "1.", "1.-1", "1.5.2", "1.99999999999999999", "١.1"])
+def test_a_cursor_that_no_page_gave_is_refused(audited: Caller, after: str) -> None:
+    assert_problem(audited.get("/v1/timeline", transfer="live", after=after), 400)
+
+
+def test_a_transfer_that_is_not_there_is_not_found(audited: Caller) -> None:
+    for path in ("/v1/transfers/no", "/v1/transfers/no/timeline", "/v1/transfers/no/completeness"):
+        assert_problem(audited.get(path), 404)
+    assert_problem(audited.get("/v1/timeline", transfer="no"), 404)
+    assert_problem(audited.get("/v1/completeness", transfer="no"), 404)
+    assert_problem(audited.get("/v1/transfers/*"), 404)
+
+
+def test_a_transfer_with_slashes_in_its_name_can_be_asked_for(caller: Caller, bed: Bed) -> None:
+    for name in ("feed/1", "feed/1/timeline"):
+        bed.pipeline.push(caller.origin, PARTY, [access(1, id=name, subject=name)])
+    bed.pipeline.project(caller.origin)
+    assert caller.get("/v1/transfers/feed/1").json()["transfer"] == "feed/1"
+    (row,) = pages(caller, "/v1/timeline", transfer="feed/1/timeline")
+    assert row["id"] == "feed/1/timeline"
+    (matrix,) = pages(caller, "/v1/completeness", transfer="feed/1/timeline")
+    assert matrix["transfer"] == "feed/1/timeline"
+
+
+# --- Permissions ------------------------------------------------------------------------------------------------------
+
+
+def test_two_snapshots_of_a_resource_are_compared_in_words(audited: Caller) -> None:
+    open_ = next(pages(audited, "/v1/snapshots", public=True))
+    same = list(pages(audited, "/v1/snapshots", resource=open_["resource"]))
+    before, after = same[0], open_
+    found = audited.get("/v1/snapshots/diff", before=before["position"], after=after["position"]).json()
+    assert (found["before"]["public"], found["after"]["public"]) == (False, True)
+    assert [grant["principal"] for grant in found["added"]] == ["*"]
+    assert found["words"] == [f"Anybody may now s3:GetObject on {open_['resource']}/*."]
+    assert found["words_zh"] == [f"任何人 现可对 {open_['resource']}/* 执行 s3:GetObject。"]
+    back = audited.get("/v1/snapshots/diff", before=after["position"], after=before["position"]).json()
+    assert [grant["principal"] for grant in back["removed"]] == ["*"]
+
+
+def test_the_newest_snapshots_of_two_phases_are_compared(caller: Caller, bed: Bed) -> None:
+    def snapshot(n: int, phase: str, *principals: str) -> dict[str, Any]:
+        grants = [{"principal": p, "actions": ["s3:GetObject"]} for p in principals]
+        return access(n, type="transfer-ledger.permission-snapshot.v1", phase=phase) | {
+            "data": {"resource": "arn:aws:s3:::replays", "grants": grants, "source_system": "aws.s3"}
+        }
+
+    values = [
+        snapshot(1, "before", "a", "b"),
+        snapshot(2, "before", "a"),
+        snapshot(3, "storage", "a", "c"),
+    ]
+    bed.pipeline.push(caller.origin, PARTY, values)
+    bed.pipeline.project(caller.origin)
+    asked = {"resource": "arn:aws:s3:::replays", "before_phase": "before", "after_phase": "storage"}
+    found = caller.get("/v1/snapshots/diff", **asked).json()
+    assert (found["before"]["position"], found["after"]["position"]) == (1, 2)
+    assert found["one_system"]
+    assert_problem(caller.get("/v1/snapshots/diff", **asked, source_system="aws.cloudtrail"), 404)
+    assert [grant["principal"] for grant in found["added"]] == ["c"]
+    assert_problem(caller.get("/v1/snapshots/diff", **{**asked, "after_phase": "transit"}), 404)
+    assert_problem(caller.get("/v1/snapshots/diff", resource="arn:aws:s3:::replays"), 400)
+    assert_problem(caller.get("/v1/snapshots/diff", before=0), 400)
+
+
+def test_what_cannot_be_compared_is_a_problem(audited: Caller) -> None:
+    snapshots = list(pages(audited, "/v1/snapshots"))
+    other = next(s for s in snapshots if s["resource"] != snapshots[0]["resource"])
+    wrong = {"before": snapshots[0]["position"], "after": other["position"]}
+    assert_problem(audited.get("/v1/snapshots/diff", **wrong), 400)
+    assert_problem(audited.get("/v1/snapshots/diff", before=0, after=10**9), 404)
+    access_at = next(pages(audited, "/v1/access"))["position"]
+    assert_problem(audited.get("/v1/snapshots/diff", before=access_at, after=other["position"]), 404)
+
+
+def test_every_access_is_judged_and_only_the_outsider_s_is_not_permitted(audited: Caller) -> None:
+    judged = list(pages(audited, "/v1/reconciliation", limit=50))
+    accesses = list(pages(audited, "/v1/access", limit=1000))
+    assert [row["access"] for row in judged] == accesses
+    without = faulty(audited, 7)
+    for row in judged:
+        if row["access"]["transfer"] == without and row["access"]["phase"] != "before":
+            continue
+        outside = ":999988887777:" in row["access"]["principal"]
+        assert row["verdict"] == ("not-permitted" if outside else "permitted"), row
+        granted = {grant["principal"] for grant in row["grants"]} - {"*"}
+        assert granted == (set() if outside else {row["access"]["principal"]})
+    (outsider,) = pages(audited, "/v1/reconciliation", verdict="not-permitted", transfer=faulty(audited, 6))
+    assert outsider["unexplained"]
+    assert all(s < 10**6 for s in outsider["snapshots"]) and outsider["snapshots"]
+
+
+def test_accesses_to_what_no_snapshot_shows_are_told_apart(audited: Caller) -> None:
+    asked = {"transfer": faulty(audited, 7), "verdict": "no-snapshot"}
+    found = list(pages(audited, "/v1/reconciliation", **asked))
+    assert found
+    assert {row["access"]["phase"] for row in found} == {"storage"}
+
+
+def test_a_page_of_one_verdict_looks_at_a_bounded_number_of_accesses(audited: Caller, bed: Bed) -> None:
+    from ledger.auditing import Auditor
+    from ledger.permissions import Verdict
+
+    auditor = Auditor(bed.store, bed.log(audited.origin), bed.clock.now())
+    page = auditor.judge_accesses(ViewFilter({}), frozenset({Verdict.NOT_PERMITTED}), None, 100, examined=64)
+    assert (page.examined, len(page.judgements)) == (64, 0)
+    assert page.next is not None
+    seen, after = 64, page.next
+    while after is not None:
+        page = auditor.judge_accesses(
+            ViewFilter({}), frozenset({Verdict.NOT_PERMITTED}), after, 100, examined=64
+        )
+        seen, after = seen + page.examined, page.next
+    assert seen == len(list(pages(audited, "/v1/access", limit=1000)))
+
+
+def test_grants_that_nobody_used_are_told(audited: Caller) -> None:
+    report = audited.get("/v1/reconciliation/grants").json()
+    accesses = list(pages(audited, "/v1/access", limit=1000))
+    assert report["accesses"] == len(accesses) == sum(report["verdicts"].values())
+    assert report["unexplained_count"] == len(report["unexplained"]) == 1
+    unused = [use for use in report["grants"] if use["uses"] == 0]
+    assert report["unused_grants"] == len(unused)
+    former = [use for use in report["grants"] if use["grant"]["principal"].endswith("/intern-2024")]
+    assert former
+    assert all(use["uses"] == 0 and use["last_used"] is None for use in former)
+    used = [use for use in report["grants"] if use["uses"]]
+    done = [a for a in accesses if a["outcome"] == "allowed"]
+    assert 0 < sum(use["uses"] for use in used) <= len(done)
+
+
+def test_a_grant_that_others_used_is_not_unused_to_somebody_who_asks_for_one_transfer(
+    audited: Caller,
+) -> None:
+    whole = audited.get("/v1/reconciliation/grants").json()
+    transfer = faulty(audited, 0)
+    part = audited.get("/v1/reconciliation/grants", transfer=transfer).json()
+    assert part["accesses"] == len(list(pages(audited, "/v1/access", transfer=transfer)))
+    assert part["grants"]
+    assert all(use in whole["grants"] for use in part["grants"])
+    assert len(part["grants"]) < len(whole["grants"])
+
+
+def test_a_snapshot_whose_grants_cannot_be_read_stops_no_other_from_being_judged(
+    caller: Caller, bed: Bed
+) -> None:
+    """The catalogue takes any condition; reconciliation reads some words of it."""
+    bad = {"principal": "a", "actions": ["s3:*"], "condition": {"NotAction": "iam:*"}}
+    snapshot = access(1, type="transfer-ledger.permission-snapshot.v1")
+    snapshot["data"] = {"resource": "replays/2.mp4", "grants": [bad], "source_system": "aws.s3"}
+    bed.pipeline.push(caller.origin, PARTY, [snapshot, *(access(n) for n in (2, 3))])
+    bed.pipeline.project(caller.origin)
+    verdicts = [row["verdict"] for row in pages(caller, "/v1/reconciliation")]
+    assert verdicts == ["unknown", "no-snapshot"]
+    assert caller.get("/v1/reconciliation/grants").json()["verdicts"] == {"no-snapshot": 1, "unknown": 1}
+    assert_problem(caller.get("/v1/snapshots/diff", before=0, after=0), 400)
+
+
+# --- Parties, and types that the catalogue does not know --------------------------------------------------------------
+
+
+def test_a_party_is_shown_with_the_keys_it_signs_with(caller: Caller, bed: Bed) -> None:
+    key = PartyKey(PARTY, "acme+0a0a0a0a+AQ==", START, START + 1000)
+    bed.store.add_party_key(key)
+    listed = {party["id"]: party for party in caller.get("/v1/parties").json()}
+    assert listed["cdn-one"]["keys"] == []
+    assert (listed["acme"]["country"], listed["acme"]["role"]) == ("CN", "platform")
+    assert listed["acme"]["keys"] == [
+        {
+            "verifier_key": key.verifier_key,
+            "valid_from": "2026-09-21T14:13:20.000Z",
+            "valid_until": "2026-09-21T14:13:21.000Z",
+        }
+    ]
+    assert caller.get("/v1/parties/acme").json() == listed["acme"]
+    assert_problem(caller.get("/v1/parties/nobody"), 404)
+
+
+def test_a_log_takes_unknown_types_only_if_it_was_made_so_and_shows_them_as_opaque(
+    caller: Caller, bed: Bed, client: httpx.Client
+) -> None:
+    value = access(1, type="com.example.heartbeat", data={"phone": "13800138000"})
+    refused = assert_problem(caller.push(value), 422)
+    assert refused["problems"] == [{"at": "[0].type", "problem": "not in the catalogue"}]
+    origin = bed.ledger.create_log(bed.create_log() + "-opaque", PARTY, opaque=True).origin  # type: ignore[arg-type]
+    taker = Caller(client, origin, bed.api_key(origin, *ALL))
+    assert taker.push([value, access(2)]).status_code == 201
+    assert assert_problem(taker.push(access(3, type="transfer-ledger.new.v1")), 422)
+    bed.settle(origin)
+    assert taker.client.get(f"/v1/logs/{origin}").json()["opaque"] is True
+    rows = list(pages(taker, "/events"))
+    assert [row["opaque"] for row in rows] == [True, False]
+    assert "13800138000" not in rows[0]["entry"]
+    proof = parse_proof(taker.get("/events/0/proof").content)
+    assert verify(proof, bed.key(origin), origin, bed.chain).event.position == 0
+
+
+def test_whether_a_log_takes_opaque_types_cannot_be_changed(bed: Bed) -> None:
+    from ledger.errors import AlreadyExists
+
+    origin = bed.create_log()
+    with pytest.raises(AlreadyExists):
+        bed.ledger.create_log(origin, PARTY, opaque=True)
+
+
+# --- Who may ask ------------------------------------------------------------------------------------------------------
+
+LISTS = (
+    *("/v1/access", "/v1/access.csv", "/v1/snapshots", "/v1/snapshots/diff", "/v1/reconciliation"),
+    *("/v1/reconciliation/grants", "/v1/transfers", "/v1/transfers/x", "/v1/completeness"),
+    "/v1/transfers/x/completeness",
+)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_what_shows_disclosures_needs_the_scope_for_them(caller: Caller, bed: Bed, path: str) -> None:
+    for scopes in ((Scope.READ,), (Scope.PUSH,)):
+        other = Caller(caller.client, caller.origin, bed.api_key(caller.origin, *scopes))
+        assert_problem(other.get(path), 403)
+    assert_problem(caller.client.get(path), 401)
+    assert_problem(caller.get(path, log=bed.create_log()), 403)
+
+
+def test_while_one_reconciles_another_is_told_to_wait(bed: Bed, audited: Caller) -> None:
+    from api.routes import permissions
+
+    with serving(bed) as url, httpx.Client(base_url=url) as client:
+        other = Caller(client, audited.origin, audited.key)
+        with permissions._ONE_AT_A_TIME:
+            answer = other.get("/v1/reconciliation/grants")
+            assert_problem(answer, 503)
+            assert answer.headers["retry-after"] == "5"
+        assert other.get("/v1/reconciliation/grants").status_code == 200
+
+
+def test_a_stranger_to_the_store_s_positions_gets_no_row_twice_after_a_rebuild(
+    audited: Caller, bed: Bed
+) -> None:
+    first = list(pages(audited, "/v1/access", limit=200))
+    before = bed.store.projections_digest(audited.origin)
+    bed.pipeline.rebuild(audited.origin)
+    assert bed.store.projections_digest(audited.origin) == before
+    assert list(pages(audited, "/v1/access", limit=200)) == first
+    assert bed.store.accesses(audited.origin, ViewFilter({}), Position(10**9), 5) == []

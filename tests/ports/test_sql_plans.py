@@ -1,0 +1,157 @@
+"""Lists are answered by indexes: the plans of the statements that they run, on both databases, when there is much."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.records import access_record, snapshot_record, transfer_fact
+from support.stores import ORIGIN, START, append, event, fresh_database, register
+
+from ledger.adapters.sql import SqlStore, open_store
+from ledger.adapters.sql.bits import BLOCK
+from ledger.entry import Phase
+from ledger.records import Paper, Projected, ViewFilter
+from ledger.types import Position
+
+SIZE = 3 * BLOCK
+TRANSFERS = 40
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
+    """A store with many accesses of many transfers, which the database has looked at as it does by itself."""
+    with _database(request, tmp_path_factory) as url:
+        store = open_store(url)
+        register(store)
+        draw = random.Random(3)
+        for start in range(0, SIZE, 4096):
+            stop = min(start + 4096, SIZE)
+            events = [event(n, subject=f"live-{n % TRANSFERS}", time=START + n) for n in range(start, stop)]
+            append(store, *events)
+            accesses = [
+                access_record(
+                    n,
+                    time=START + n,
+                    subject=f"live-{n % TRANSFERS}",
+                    principal=f"user {draw.randrange(500)}",
+                    resource=f"object {n}",
+                    outcome="refused" if draw.random() < 0.01 else "allowed",
+                    country=draw.choice(("JP", "SG", "DE")),
+                )
+                for n in range(start, stop)
+                if n % 10
+            ]
+            snapshots = [
+                snapshot_record(n, time=START + n, resource=f"bucket {n % 100}", grants="[]")
+                for n in range(start, stop)
+                if n % 10 == 0
+            ]
+            facts = [transfer_fact(f"live-{n}", "event", f"t{start}", at=n) for n in range(TRANSFERS)]
+            papers = [Paper("live-0", Position(n)) for n in range(start, start + 3)]
+            store.project(
+                ORIGIN, Position(start), Position(stop), Projected(accesses, snapshots, facts, papers)
+            )
+        if url.startswith("postgresql"):
+            with store._database.writing() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        yield store
+        store.close()
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('plans')}/ledger.db"
+        return
+    with fresh_database(request.getfixturevalue("postgres")) as url:
+        yield url
+
+
+@contextmanager
+def explained(store: SqlStore) -> Iterator[list[str]]:
+    """The plans of all statements that are run inside, a line for each step."""
+    plans: list[str] = []
+    prefix = "EXPLAIN QUERY PLAN" if store._database.dialect == "sqlite" else "EXPLAIN"
+
+    def explain(
+        connection: sa.Connection, _cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            driver: Any = connection.connection.driver_connection
+            plans.extend(str(row[-1]) for row in driver.execute(f"{prefix} {statement}", parameters))
+
+    engine = store._database._engine
+    sa.event.listen(engine, "before_cursor_execute", explain)
+    try:
+        yield plans
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", explain)
+
+
+def reads_a_whole_table(step: str) -> bool:
+    """Whether a step of a plan looks at every row of a table that grows with the log, or sorts what it found."""
+    growing = r"access_records|access_postings|access_terms|events|snapshot_records|entries|disclosures"
+    if re.search(rf"Seq Scan on ({growing})\b", step):
+        return True
+    return step.startswith("SCAN") or "TEMP B-TREE" in step
+
+
+MIDDLE = START + SIZE // 2
+
+QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
+    **{
+        f"accesses by {'+'.join(equal) or 'nothing'} {span} after {after}": (
+            lambda store, equal=equal, span=span, after=after: store.accesses(
+                ORIGIN, ViewFilter(equal, *span), after, 100
+            )
+        )
+        for equal in (
+            {},
+            {"principal": "user 7"},
+            {"outcome": "refused"},
+            {"outcome": "refused", "country": "JP"},
+            {"subject": "live-3", "phase": "storage", "principal": "user 9", "outcome": "allowed"},
+            {"principal": "nobody"},
+        )
+        for span in ((None, None), (MIDDLE, MIDDLE + 500), (START + 100, None))
+        for after in (None, Position(SIZE // 2))
+    },
+    "snapshots of a resource": lambda store: store.snapshots(
+        ORIGIN, ViewFilter({"resource": "bucket 30"}), None, 100
+    ),
+    "snapshots of a transfer": lambda store: store.snapshots(
+        ORIGIN, ViewFilter({"subject": "live-10"}), Position(500), 100
+    ),
+    "public snapshots": lambda store: store.snapshots(ORIGIN, ViewFilter({"public": True}), None, 100),
+    "all snapshots by time": lambda store: list(store.scan_snapshots(ORIGIN, ViewFilter({}))),
+    "all accesses by time": lambda store: next(store.scan_accesses(ORIGIN, ViewFilter({}))),
+    "snapshots in force": lambda store: store.snapshots_of(ORIGIN, "bucket 30"),
+    "one snapshot": lambda store: store.snapshots(ORIGIN, ViewFilter({}), Position(SIZE // 2), 1),
+    "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),
+    "transfers": lambda store: store.transfers(ORIGIN, "live-2", 10),
+    "papers": lambda store: store.papers(ORIGIN, "live-0", 200),
+    "timeline": lambda store: store.timeline(ORIGIN, "live-7", None, (), None, 100),
+    "timeline, further on": lambda store: store.timeline(
+        ORIGIN, "live-7", Phase.STORAGE, (), (MIDDLE, Position(5)), 100
+    ),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_question_reads_a_whole_table(filled: SqlStore, question: str) -> None:
+    with explained(filled) as plans:
+        QUESTIONS[question](filled)
+    assert plans
+    assert [step for step in plans if reads_a_whole_table(step)] == []
+
+
+def test_a_plan_that_reads_a_whole_table_would_be_seen(filled: SqlStore) -> None:
+    with explained(filled) as plans, filled._database.reading() as connection:
+        connection.execute(sa.text("SELECT count(*) FROM access_records WHERE transferred = 5")).all()
+    assert any(reads_a_whole_table(step) for step in plans)
