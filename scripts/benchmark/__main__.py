@@ -25,8 +25,7 @@ def main() -> int:
     show = Show()
     try:
         if options.readme:
-            report.write_readme(README, json.loads(options.readme.read_text(encoding="utf-8")))
-            return 0
+            return put_into_readme(options.readme, check=options.check)
         quiet()
         figures = run.measure(show, options.sizes, options.only or list(run.PARTS), options.folder)
     except (BenchFailed, OSError) as error:
@@ -40,6 +39,18 @@ def main() -> int:
     return 1 if figures["failures"] else 0
 
 
+def put_into_readme(file: Path, *, check: bool) -> int:
+    text = README.read_text(encoding="utf-8")
+    made = report.replaced(text, json.loads(file.read_text(encoding="utf-8")))
+    if check:
+        print(
+            "README.md is up to date." if made == text else f"README.md is old: scripts/bench --readme {file}"
+        )
+        return 0 if made == text else 1
+    README.write_text(made, encoding="utf-8")
+    return 0
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="`scripts/bench --help` says more.")
     sizes = parser.add_mutually_exclusive_group()
@@ -49,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--readme", type=Path)
+    parser.add_argument("--check", action="store_true")
     return parser.parse_args()
 
 

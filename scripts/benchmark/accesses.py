@@ -71,7 +71,7 @@ class Transfer:
 
 def transfers(accesses: int) -> list[Transfer]:
     """Live sessions for so many accesses, one for each 2,500 within bounds, each with about 250 events of its own."""
-    sessions = min(max(accesses // 2500, 20), 365)
+    sessions = min(max(accesses // 2500, 8), 365)
     events = scenario(SEED, 250 * sessions, START, END)
     of = [
         (subject, list(group)) for subject, group in groupby(events, key=lambda event: str(event["subject"]))

@@ -25,12 +25,20 @@ class Api:
 
     def get(self, path: str, parameters: Mapping[str, str | int]) -> Any:
         """The JSON of an answer."""
-        self._connection.request("GET", f"{path}?{urlencode(parameters)}", headers=self._headers)
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise BenchFailed(f"the API answered {answer.status} to {path}: {body[:200].decode()}")
+        url = f"{path}?{urlencode(parameters)}"
+        try:
+            status, body = self._ask(url)
+        except ConnectionError:  # the server closes a connection that was idle for some seconds
+            self._connection.close()
+            status, body = self._ask(url)
+        if status != 200:
+            raise BenchFailed(f"the API answered {status} to {path}: {body[:200].decode()}")
         return json.loads(body)
+
+    def _ask(self, url: str) -> tuple[int, bytes]:
+        self._connection.request("GET", url, headers=self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
 
 
 @contextmanager

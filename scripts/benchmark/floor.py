@@ -85,7 +85,7 @@ def create_app(insert: Insert) -> FastAPI:
 
 
 def _row(event: Any) -> Row:
-    data = event.data.model_dump_json(exclude_unset=True)
+    data = event.data.model_dump_json(exclude_unset=True, by_alias=True)
     return (event.source, event.id, event.type, event.subject, event.phase.value, event.time, data)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmark.events import Events, batches
 from benchmark.meters import Figures, median, memory
-from benchmark.place import DATABASES, Home, Place, Server
-from benchmark.processes import BenchFailed, failed, free_port, line_of, serving, started, tell
+from benchmark.place import DATABASES, Home, Place
+from benchmark.processes import BenchFailed, Server, failed, line_of, serving, started, tell
 from ledger.bootstrap import Wired
 from ledger.records import Scope
 from ledger.settings import PREFIX
@@ -150,25 +150,18 @@ def _summary(rounds: Sequence[dict[str, Figures]]) -> Figures:
 
 def _best(figures: Figures, connections: Sequence[int]) -> Figures:
     """Each system at the number of connections at which it takes most."""
-    best = {
-        system: max(figures[f"batch_{number}"][system]["events_per_s"] for number in connections)
-        for system in (FLOOR, LEDGER)
-    }
-    return {
-        f"{FLOOR}_events_per_s": best[FLOOR],
-        f"{LEDGER}_events_per_s": best[LEDGER],
-        "ratio": best[LEDGER] / best[FLOOR],
-    }
+    best: Figures = {}
+    for system in (FLOOR, LEDGER):
+        turns = [figures[f"batch_{number}"][system] for number in connections]
+        best[system] = max(turns, key=lambda turn: float(turn["events_per_s"]))
+    return {**best, "ratio": best[LEDGER]["events_per_s"] / best[FLOOR]["events_per_s"]}
 
 
 @contextmanager
 def _floor(place: Place, kind: str) -> Iterator[Target]:
-    url, database = f"http://127.0.0.1:{free_port()}", place.database(kind, f"floor-{kind}")
-    argv = [sys.executable, "-m", "benchmark.floor", "--database", database]
-    argv += ["--port", url.rpartition(":")[2]]
-    with serving(argv, place.log, f"{url}/healthz") as process:
-        headers = {"Content-Type": "application/json"}
-        yield Target(FLOOR, Server(url, process.pid), "/event", "/events", headers)
+    argv = [sys.executable, "-m", "benchmark.floor", "--database", place.database(kind, f"floor-{kind}")]
+    with serving(lambda port: [*argv, "--port", port], "/healthz", place.log) as server:
+        yield Target(FLOOR, server, "/event", "/events", {"Content-Type": "application/json"})
 
 
 @contextmanager

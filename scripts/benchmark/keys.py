@@ -74,7 +74,9 @@ RATES = (
     ),
     Key(
         "ingest_batch_events_per_s",
-        lambda p: min(p["ingest"][kind]["batch"]["ledger_events_per_s"] for kind in ("sqlite", "postgresql")),
+        lambda p: min(
+            p["ingest"][kind]["batch"]["ledger"]["events_per_s"] for kind in ("sqlite", "postgresql")
+        ),
         10_000,
     ),
 )

@@ -19,7 +19,7 @@ import psycopg
 from support.postgres import running_postgres
 
 from benchmark.meters import Figures
-from benchmark.processes import free_port, serving
+from benchmark.processes import Server, serving
 from ledger.adapters.anvil import ManagedAnvil, fund
 from ledger.adapters.evm import address_of
 from ledger.adapters.keys import EvmKeyFile
@@ -68,18 +68,13 @@ class Home:
     @contextmanager
     def served(self, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
         """The ledger's API as a process of its own: `transfer-ledger serve`."""
-        url = f"http://127.0.0.1:{free_port()}"
-        argv = [PROGRAM, "--data", str(self.data), "serve", "--port", url.rpartition(":")[2], *options]
-        with serving(argv, self.data / "serve.log", f"{url}/readyz", environment) as process:
-            yield Server(url, process.pid)
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A web server that runs."""
-
-    url: str
-    pid: int
+        with serving(
+            lambda port: [PROGRAM, "--data", str(self.data), "serve", "--port", port, *options],
+            "/readyz",
+            self.data / "serve.log",
+            environment,
+        ) as server:
+            yield server
 
 
 class Place:

@@ -14,8 +14,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +25,7 @@ from ledger.settings import PREFIX
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+PORTS = 3
 
 
 class BenchFailed(Exception):
@@ -72,18 +73,41 @@ def end(process: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A web server that runs."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
 def serving(
-    argv: Sequence[str], log: Path, url: str, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A program that answers at `url` when the block begins."""
-    with started(argv, log, environment=environment) as process:
-        until = time.monotonic() + START_SECONDS
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() > until:
-                raise failed(f"{argv[0]} does not answer at {url}", log)
-            time.sleep(0.02)
-        yield process
+    argv: Callable[[str], Sequence[str]],
+    path: str,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """A web server, which answers at `path` when the block begins. `argv` is given its port."""
+    with ExitStack() as stack:
+        for _ in range(PORTS):
+            port = free_port()
+            process = stack.enter_context(started(argv(str(port)), log, environment=environment))
+            url = f"http://127.0.0.1:{port}"
+            if _comes_up(process, url + path):
+                break
+        else:  # a port may be lost to somebody else once, but not again and again
+            raise failed(f"{argv('…')[0]} does not answer at {path}", log)
+        yield Server(url, process.pid)
+
+
+def _comes_up(process: subprocess.Popen[str], url: str) -> bool:
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        if _answers(url):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from ledger.ports import Store
 from ledger.records import ViewFilter
 from ledger.types import Origin, Position
 
-PAGE = 20
+PAGE = 8
 """Transfers of a list: even a small log has as many."""
 ROWS = 100
 SNAPSHOTS = 1000

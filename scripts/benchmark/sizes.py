@@ -87,7 +87,7 @@ SMOKE = Sizes(
     leaves={SQLITE: (1000, 3000), POSTGRESQL: (1000, 3000)},
     proofs=10,
     anchoring_seconds=0.5,
-    accesses=2000,
+    accesses=500,
     repeats=2,
 )
 """Says nothing about speed: a test runs it, so that the benchmark is there when it is needed."""
