@@ -131,7 +131,7 @@ class Conflict(InputError):
     advice_default = "An event is never changed: push the correction under a new id."
 
     def __init__(self, message: str, *, events: Sequence[Mapping[str, Any]] = (), **keywords: Any) -> None:
-        super().__init__(message, details={"conflicts": list(events[:100])}, **keywords)
+        super().__init__(message, **({"details": {"conflicts": list(events[:100])}} | keywords))
         self.events = tuple(events)
 
 
