@@ -163,7 +163,7 @@ def pipeline_on(store: Store) -> Pipeline:
         anchorer=None,
         keyring=nothing,
         clock=nothing,
-        salt=nothing,
+        random_bytes=nothing,
         policy=nothing,
     )
 
