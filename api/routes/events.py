@@ -82,8 +82,9 @@ async def push(log: KnownLog, key: Pusher, pushed: body.Pushed, ledger: Ledger) 
     answered with their first receipt, and status 200 if nothing was new. Bodies may be compressed by gzip or zstd.
     """
     prepare = partial(ledger.pipeline.prepare, log.origin, key.party, pushed.values, pushed.signature)
-    prepared = prepare() if len(pushed.values) <= _FEW else await run_in_threadpool(prepare)
-    result = await asyncio.wrap_future(ledger.intake.submit(log.origin, prepared))
+    with ledger.tracer.span("push", {"log": log.origin, "events": len(pushed.values)}):
+        prepared = prepare() if len(pushed.values) <= _FEW else await run_in_threadpool(prepare)
+        result = await asyncio.wrap_future(ledger.intake.submit(log.origin, prepared))
     fresh = any(event.status != "duplicate" for event in result.events)
     return Response(views.push_json(result), 201 if fresh else 200, media_type="application/json")
 
