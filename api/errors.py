@@ -17,6 +17,7 @@ from api.requests import RequestTelemetry, route_of
 from api.schemas import Problem
 from api.services import of_app
 from ledger import errors
+from ledger.logs import told
 
 log = structlog.get_logger(__name__)
 
@@ -119,8 +120,8 @@ def tell(request: Request, error: Exception, refusal: Refusal) -> None:
     of_app(request.scope).meter.refused(refusal.kind, error)
     if refusal.status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("defect", route=route_of(request.scope), exc_info=error)
-    elif refusal.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("refused", route=route_of(request.scope), error=str(error))
+    elif isinstance(error, errors.LedgerError) and refusal.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("refused", route=route_of(request.scope), kind=error.kind, error=told(error))
 
 
 def refusal_of(error: Exception) -> Refusal:

@@ -26,6 +26,8 @@ from traceback import extract_tb
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
+from ledger.errors import LedgerError, Unavailable
+
 OWN = ("ledger", "api", "uvicorn")
 """Loggers of which everything is told, at the level that is set; others at `warning` and above."""
 FRAMES = 12
@@ -61,6 +63,14 @@ def set_up(level: str, *, service: bool = False) -> None:
         )
         logging.captureWarnings(capture=True)
         threading.excepthook = _thread_failed
+
+
+def told(error: LedgerError) -> str:
+    """What a line tells of one of the ledger's errors.
+
+    A message quotes nobody. What was expected and what came may: they are told only of what store and node answered.
+    """
+    return str(error) if isinstance(error, Unavailable) else error.message
 
 
 class Forward(logging.Handler):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from ledger.errors import HistoryForked, LedgerError, Unavailable
+from ledger.logs import told
 from ledger.pipeline import Pipeline
 from ledger.types import Origin
 
@@ -119,7 +120,7 @@ class Worker:
             return
         self._failures[(origin, name)] = text
         tell = log.critical if isinstance(error, HistoryForked) else log.warning
-        tell("task failed", log=origin, task=name, error=text)
+        tell("task failed", log=origin, task=name, kind=error.kind, error=told(error))
 
     @property
     def failures(self) -> dict[str, str]:

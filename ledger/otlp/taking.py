@@ -54,7 +54,7 @@ def _push(
     """Push these events; the bad ones among them, because of which none was taken, or nothing if all were."""
     try:
         push(list(events.values()))
-    except (Conflict, InvalidEvent, TooLarge) as error:
+    except (Conflict, InvalidEvent, MalformedInput, TooLarge) as error:
         # Most requests are good, so events are looked at one by one only now.
         bad = _conflicting(events, error) if isinstance(error, Conflict) else _refused(events, check)
         if not bad:

@@ -171,6 +171,13 @@ def value(of: Any) -> dict[str, Any]:
     return {"kvlistValue": {"values": [{"key": k, "value": value(v)} for k, v in of.items()]}}
 
 
+def deep(value: dict[str, Any], levels: int) -> dict[str, Any]:
+    """`value` in so many arrays."""
+    for _ in range(levels):
+        value = {"arrayValue": {"values": [value]}}
+    return value
+
+
 def log_record(n: int, **changes: Any) -> dict[str, Any]:
     event = access(n)
     attributes = {
@@ -241,6 +248,29 @@ def test_a_partial_success_counts_and_explains_and_quotes_nothing(caller: Caller
     for word in ("[1] cloudevents.event_id: missing", "[2] data.action: missing", "[3] timeUnixNano", "[4]"):
         assert word in partial["errorMessage"]
     assert PERSON not in answer.text
+    assert bed.store.head(caller.origin).size == 2
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"doubleValue": "NaN"},
+        {"doubleValue": "Infinity"},
+        {"intValue": str(2**53)},
+        {"doubleValue": 2.0**60},
+        deep({"stringValue": "deep"}, 63),
+        {"stringValue": "long" * 70_000},
+    ],
+    ids=["NaN", "infinity", "2^53", "a double that is an integer out of range", "deep", "long"],
+)
+def test_a_value_that_no_event_holds_keeps_no_other_record_out(
+    caller: Caller, bed: Bed, reason: dict[str, Any]
+) -> None:
+    bad = log_record(2)
+    bad["body"]["kvlistValue"]["values"].append({"key": "reason", "value": reason})
+    answer = send(caller, request(log_record(1), bad, log_record(3)))
+    assert answer.status_code == 200
+    assert answer.json()["partialSuccess"]["rejectedLogRecords"] == "1"
     assert bed.store.head(caller.origin).size == 2
 
 
@@ -323,6 +353,7 @@ def test_too_many_records_are_413(caller: Caller, bed: Bed) -> None:
         (gzip.compress(b"{}", mtime=0) + b"more", {"Content-Encoding": "gzip"}),
         (b"", {"Content-Encoding": "gzip"}),
     ],
+    ids=["cut off", "no json", "no gzip", "gzip cut off", "more after gzip", "nothing for gzip"],
 )
 def test_what_cannot_be_read_is_400_in_the_encoding_of_the_request(
     caller: Caller, media: str, body: bytes, headers: dict[str, str]

@@ -28,12 +28,12 @@ PERSON = "zhangwei"
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """The lines that are logged in this test; a request's own comes after its answer."""
+    """The lines that are logged of requests in this test; a request's own comes after its answer."""
     before, handlers = structlog.get_config(), logging.root.handlers[:]
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
     logs.set_up("info")
-    yield lambda: written.getvalue().splitlines()
+    yield lambda: [line for line in written.getvalue().splitlines() if " request=" in line]
     structlog.configure(**before)
     logging.root.handlers[:] = handlers
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,6 +161,33 @@ def test_traces_can_be_turned_off_as_everywhere(
     monkeypatch.setenv(name, value)
     with open_ledger(made.settings, service=True) as ledger:
         assert ledger.pipeline.tracer is NO_TRACER
+
+
+def test_without_the_sdk_there_is_no_tracer_and_a_line_says_so(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "ledger.adapters.opentelemetry", raising=False)
+    with open_ledger(made.settings, service=True) as ledger:
+        assert ledger.pipeline.tracer is NO_TRACER
+    assert "the extra otel is not installed" in capsys.readouterr().out
+
+
+def test_nothing_of_it_is_loaded_where_it_is_not_wanted(made: Made) -> None:
+    code = """
+import sys
+from pathlib import Path
+import api.app
+from ledger.bootstrap import open_ledger
+from ledger.settings import Settings
+with open_ledger(Settings.load(data=Path(sys.argv[1])), service=True):
+    print([name for name in ("opentelemetry.sdk", "prometheus_client") if name in sys.modules])
+"""
+    command = [sys.executable, "-c", code, str(made.settings.data)]
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run(command, env=unset, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_collector_that_is_away_holds_up_neither_a_push_nor_the_end(tmp_path: Path) -> None:

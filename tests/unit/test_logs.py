@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from ledger import logs
+from ledger.errors import IntegrityError, StoreUnavailable
 
 PERSON = "zhang.wei@example.org"
 
@@ -103,3 +104,13 @@ def test_other_libraries_are_not_told_below_warning(lines: Callable[[], list[str
         logging.getLogger(name).info("something")
         logging.getLogger(name).debug("something")
     assert lines() == []
+
+
+def test_of_our_own_errors_is_told_what_quotes_nobody() -> None:
+    assert (
+        logs.told(IntegrityError("a stored text is no disclosure", got=PERSON))
+        == "a stored text is no disclosure"
+    )
+    assert "disk I/O error" in logs.told(
+        StoreUnavailable("the database does not answer", got="disk I/O error")
+    )
