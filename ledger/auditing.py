@@ -6,14 +6,14 @@ good as the projections are new (`Store.projected`), and every row names the pos
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ledger.entry import Event, Phase
 from ledger.errors import MalformedInput, NotFound
+from ledger.in_force import InForce, legible
 from ledger.permissions import (
     Difference,
     GrantUse,
@@ -23,9 +23,6 @@ from ledger.permissions import (
     Snapshot,
     Verdict,
     difference,
-    enclosing,
-    judge,
-    names_of,
     reach,
     reconcile,
     resource_key,
@@ -42,7 +39,6 @@ from ledger.records import (
     EventFilter,
     Log,
     Party,
-    SnapshotPlace,
     SnapshotRecord,
     TransferFact,
     ViewFilter,
@@ -57,6 +53,8 @@ PAPER_BYTES = 4 * 2**20
 """Bytes of papers after which a page of transfers ends; a paper has two or three thousand."""
 EXAMINED = 2000
 """Accesses that one page of a reconciliation examines at most."""
+MOST_WORK = 32 * 2**20
+"""`InForce.work` after which such a page ends, about a second's: an access may be held against thousands of grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +164,13 @@ class Auditor:
     def newest_in_phase(self, which: ViewFilter, phase: Phase) -> Position:
         """The newest snapshot in a phase of those that match, such as those of one resource. Raises NotFound."""
         which = replace(which, equal={**which.equal, "phase": phase.value})
-        newest = max(
-            self.store.scan_snapshots(self.log.origin, which),
-            key=lambda record: (record.captured, record.position),
-            default=None,
-        )
+        newest = self.store.newest_snapshot(self.log.origin, which)
         if newest is None:
             resource = str(which.equal.get("resource"))
             raise NotFound(
                 f"no snapshot of that resource in the phase {phase.value}", got=repr(resource[:200])
             )
-        return newest.position
+        return newest
 
     def snapshot(self, position: Position) -> SnapshotRecord:
         """The snapshot at a position. Raises NotFound."""
@@ -199,13 +193,13 @@ class Auditor:
 
         Args:
             verdicts: which to list; none for all.
-            examined: accesses that are looked at, at most. A page may therefore be short, or empty, and still not be
-                the last: `JudgedPage.next` says.
+            examined: accesses that are looked at, at most, and fewer where snapshots are long. A page may therefore be
+                short, or empty, and still not be the last: `JudgedPage.next` says.
         """
-        in_force = _InForce(self.store, self.log.origin)
+        in_force = InForce(self.store, self.log.origin)
         found: list[Judgement] = []
         seen = 0
-        while seen < examined and len(found) < limit:
+        while seen < examined:
             step = min(limit if not verdicts else 500, examined - seen)
             accesses = self.store.accesses(self.log.origin, which, after, step)
             for access in accesses:
@@ -213,11 +207,10 @@ class Auditor:
                 judgement = in_force.judge(access)
                 if not verdicts or judgement.verdict in verdicts:
                     found.append(judgement)
-                    if len(found) == limit:
-                        break
-            else:
-                if len(accesses) < step:
-                    return JudgedPage(found, seen, None)
+                if len(found) == limit or in_force.work >= MOST_WORK:
+                    return JudgedPage(found, seen, after)
+            if len(accesses) < step:
+                return JudgedPage(found, seen, None)
         return JudgedPage(found, seen, after)
 
     def reconcile(
@@ -249,7 +242,7 @@ class Auditor:
     def _told(self, which: ViewFilter, shown: set[str]) -> Iterator[Snapshot]:
         """All snapshots in order; `shown` takes in the resources of those that match."""
         for record in self.store.scan_snapshots(self.log.origin, ViewFilter({})):
-            if (snapshot := _legible(record)) is not None:
+            if (snapshot := legible(record)) is not None:
                 if _matches(record, which):
                     shown.add(resource_key(snapshot.resource))
                 yield snapshot
@@ -350,40 +343,6 @@ class _Papers:
         return [(position, self.read[position]) for position in positions if position in self.read]
 
 
-@dataclass(slots=True)
-class _InForce:
-    """The snapshots in force at any time, read as they are needed: of a resource once, each snapshot once."""
-
-    store: Store
-    origin: Origin
-    times: dict[str, list[SnapshotPlace]] = field(default_factory=dict)
-    snapshots: dict[Position, Snapshot | None] = field(default_factory=dict)
-
-    def judge(self, access: AccessRecord) -> Judgement:
-        resources = list(dict.fromkeys(map(resource_key, enclosing(access.resource))))
-        names = {*map(resource_key, names_of(access.principal))}.difference(resources)
-        return judge(access, self._at(access.time, resources), self._at(access.time, names))
-
-    def _at(self, time: int, resources: Iterable[str]) -> list[Snapshot]:
-        positions = (position for key in resources for position in self._newest(key, time))
-        return [snapshot for position in positions if (snapshot := self._read(position)) is not None]
-
-    def _newest(self, key: str, time: int) -> Iterable[Position]:
-        """The newest snapshot of each system that tells of the resource."""
-        if key not in self.times:
-            self.times[key] = self.store.snapshots_of(self.origin, key)
-        places = self.times[key]
-        end = bisect_right(places, time, key=lambda place: place.captured)
-        # Of each system the last one stays.
-        return {place.source_system: place.position for place in places[:end]}.values()
-
-    def _read(self, position: Position) -> Snapshot | None:
-        if position not in self.snapshots:
-            (record,) = self.store.snapshots(self.origin, ViewFilter({}), Position(position - 1), 1)
-            self.snapshots[position] = _legible(record)
-        return self.snapshots[position]
-
-
 def _no_transfer(subject: str) -> NotFound:
     return NotFound("no such transfer", got=repr(subject[:100]), advice="`transfer list` lists them.")
 
@@ -395,14 +354,6 @@ _SHARED = ("phase", "subject", "party")
 def _matches(record: AccessRecord | SnapshotRecord, which: ViewFilter) -> bool:
     names = which.equal if isinstance(record, AccessRecord) else which.equal.keys() & set(_SHARED)
     return all(getattr(record, name) == which.equal[name] for name in names)
-
-
-def _legible(record: SnapshotRecord) -> Snapshot | None:
-    """The snapshot. One whose grants cannot be read must not keep all the others from being judged by."""
-    try:
-        return Snapshot.of(record)
-    except MalformedInput:
-        return Snapshot.of(replace(record, grants=None))
 
 
 def _required(record: SnapshotRecord) -> Snapshot:

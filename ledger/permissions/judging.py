@@ -4,12 +4,12 @@
    `…:::bucket/2026`, `…:::bucket`), and of its principal, if there is one of what the principal may do. Each system
    that tells of a resource has its own newest one: one tells of policies alone, another of lists and blocks, too.
 2. A denial without a condition that speaks of it: `NOT_PERMITTED`.
-3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable or a conditional
-   denial might have decided otherwise. Of both kinds, the grants are named.
+3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable, a conditional
+   denial or a snapshot that cannot be read might have decided otherwise. Of both kinds, the grants are named.
 4. Else `NOT_PERMITTED`, if the snapshots had to show it; `UNKNOWN` if the principal belongs to the owner's cloud
    account, or to one that is not known, and no snapshot tells what the principal itself may do.
-5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed. An access that
-   names no resource is held against what its principal may do anywhere.
+5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed, or more than
+   `MOST_IN_FORCE` are. An access that names no resource is held against what its principal may do anywhere.
 
 What it cannot know is named in `Judgement.caveats`: who stood behind an assumed role, whether a condition held, what
 the principal's own account allows. It knows nothing at all of service control and session policies, of object ACLs, and
@@ -42,6 +42,10 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+MOST_IN_FORCE = 50
+"""Snapshots that one access is held against at most: of its resource and what encloses it there are two or three."""
+
+
 class Caveat(StrEnum):
     """What a judgement could not take into account."""
 
@@ -54,6 +58,7 @@ class Caveat(StrEnum):
     UNSTATED = "a permission of the principal is named without what it allows"
     RESOURCE = "which resource was reached is not told"
     UNDISCLOSED = "the access or the snapshot is not disclosed, or cannot be read"
+    TOO_MANY = "more snapshots are in force than are read for one access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ def judge(
         return Judgement(access, Verdict.UNKNOWN, caveats=(Caveat.RESOURCE,))
     if not snapshots:
         return Judgement(access, Verdict.NO_SNAPSHOT)
+    if len(snapshots) > MOST_IN_FORCE:
+        return Judgement(access, Verdict.UNKNOWN, (), positions, (Caveat.TOO_MANY,))
     listed = [g for s in about for g in s.grants or ()]
     # A grant without a resource is for that of its snapshot, which is not this one.
     listed += [g for s in own for g in s.grants or () if g.resource is not None]
@@ -123,12 +130,13 @@ def judge(
     allowances = forms.in_order(g for g in speaking if g.effect is Effect.ALLOW)
     if certain := forms.in_order(g for g in denials if not _caveats(g, resource)):
         return Judgement(access, Verdict.NOT_PERMITTED, certain, positions, _who(names))
+    unread = any(s.grants is None for s in snapshots)
     if allowances:
-        return _permitted(access, allowances, denials, positions, names)
+        return _permitted(access, allowances, denials, positions, names, unread=unread)
     caveats = _who(names)
     if resource is None and not own:
         caveats += (Caveat.RESOURCE,)
-    if any(s.grants is None for s in snapshots):
+    if unread:
         caveats += (Caveat.UNDISCLOSED,)
     if any(not g.actions for g in mine):
         caveats += (Caveat.UNSTATED,)
@@ -155,6 +163,8 @@ def _permitted(
     denials: list[Grant],
     positions: tuple[Position, ...],
     names: frozenset[str],
+    *,
+    unread: bool,
 ) -> Judgement:
     certain = tuple(g for g in allowances if not _caveats(g, access.resource))
     deciding = certain or allowances
@@ -163,6 +173,8 @@ def _permitted(
     only_public = all(g.kind in _PUBLIC for g in deciding)
     if any(only_public or BLOCK not in g.conditions for g in denials):
         doubts.add(Caveat.DENIAL)
+    if unread:  # it may hold a denial
+        doubts.add(Caveat.UNDISCLOSED)
     caveats = {*doubts, *_who(names)}
     if all(g.kind == Kind.ACCOUNT and g.principal not in names for g in deciding):
         caveats.add(Caveat.WHOLE_ACCOUNT)
@@ -220,7 +232,8 @@ def _is_role(name: str, role: str) -> bool:
 
 def resource_key(resource: str) -> str:
     """What snapshots are kept by: a role without its path, as sessions name it."""
-    return _ROLE.sub(r"arn:\1:iam::\2:role/\3", resource)
+    role = _ROLE.fullmatch(resource)
+    return f"arn:{role[1]}:iam::{role[2]}:role/{role[3]}" if role else resource
 
 
 def names_of(principal: str | None) -> frozenset[str]:
