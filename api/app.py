@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api import errors
+from api.headers import AnswerHeaders
 from api.routes import accesses, events, evidence, health, logs, parties, permissions, transfers, types
 from api.services import Services
 from ledger import __version__
@@ -28,6 +29,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     errors.install(app)
+    app.add_middleware(AnswerHeaders)
     # `logs` stands last: the path of a log matches everything below it.
     for module in (health, types, parties, transfers, accesses, permissions, evidence, events, logs):
         app.include_router(module.router)

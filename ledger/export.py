@@ -1,7 +1,8 @@
 """Access logs as files: NDJSON, CSV and Parquet, one row an access, with the columns of `AccessDocument`.
 
 NDJSON and Parquet hold the values as they are. CSV is read by spreadsheets, which run a cell that begins like a
-formula, and what an access says of itself is written by whoever made it: such a cell gets an apostrophe in front.
+formula, and what an access says of itself is written by whoever made it: such a cell gets an apostrophe in front, and
+all texts are quoted, so that no separator of another country begins a cell (OWASP, “CSV Injection”).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import islice
@@ -24,7 +26,8 @@ COLUMNS = tuple(AccessDocument.__annotations__)
 AT_ONCE = 1000
 """Rows that are held in memory; of Parquet, ten times as many are a row group."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]")
+"""How a formula begins, full width too, after what a spreadsheet may pass over."""
 _INTEGERS = ("position", "bytes", "class_uid")
 
 
@@ -75,7 +78,7 @@ def _ndjson(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
 def _csv(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
     """RFC 4180, with a header and CRLF; absent values are empty."""
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     count = 0
     for row in rows:
@@ -86,7 +89,7 @@ def _csv(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and _FORMULA.match(value):
         return "'" + value
     return value
 
