@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.stores import ACME
 
 from ledger import catalogue
 from ledger.canonical import Object
+from ledger.catalogue.base import PROPOSED
 from ledger.entry import Event, Phase, event_time, parse_event
 from ledger.projections import open_event, project
 from ledger.projections.completeness import DUE_AFTER, EXPECTED, Matrix, Presence, completeness
@@ -334,4 +336,22 @@ def test_every_expectation_names_a_kind_of_the_catalogue_in_its_phase() -> None:
     types = {type_.kind: type_ for type_ in catalogue.newest_types()}
     for expected in EXPECTED:
         assert expected.phase in types[expected.kind].phases
-        assert "[" in expected.source or expected.source == "proposed policy"
+        assert re.search(r"\[[TPSM]\]", expected.source) or expected.source == PROPOSED
+
+
+def test_nothing_that_is_only_proposed_is_shown_as_law() -> None:
+    """The law asks for permissions, an officer, audits; snapshots in each phase, sign-offs, reports are proposed."""
+    sources = {(expected.phase, expected.kind): expected.source for expected in EXPECTED}
+    proposed = {kind for (_, kind), source in sources.items() if PROPOSED in source}
+    assert proposed == {
+        *("sign-off", "country-assessment", "permission-snapshot", "use-report", "review"),
+        *(
+            "consent-prompt",
+            "plugin-authorisation",
+            "deidentification",
+            "encryption",
+            "hop",
+            "segment",
+            "access",
+        ),
+    }
