@@ -68,13 +68,15 @@ class Jurisdictions:
     passed: tuple[str, ...]
     """Countries of the hops."""
     accessed_from: tuple[str, ...]
+    """Countries from which an access was allowed: remote access from abroad is an export (标准合同办法 [P/S])."""
     onward: tuple[str, ...]
 
     @property
     def undeclared(self) -> tuple[str, ...]:
         """Countries in which the data were seen and which no declaration names."""
         declared = {*self.declared_recipients, *self.declared_path, *self.platform, *self.persons}
-        return tuple(sorted({*self.passed, *self.stored, *self.onward} - declared))
+        seen = {*self.passed, *self.stored, *self.accessed_from, *self.onward}
+        return tuple(sorted(seen - declared))
 
 
 @dataclass(frozen=True, slots=True)

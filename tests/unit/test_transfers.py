@@ -196,6 +196,22 @@ def test_the_three_jurisdictions_are_told_apart() -> None:
     assert places.undeclared == ("PA", "SG")
 
 
+def test_who_got_in_from_abroad_shows_where_the_data_went_and_who_was_refused_does_not() -> None:
+    def access(country: str, outcome: str, at: int) -> Object:
+        told: Object = {"principal": "p", "action": "read", "outcome": outcome, "country": country}
+        return event("access", told, at=at, phase="storage")
+
+    view = view_of(
+        event("declaration", {**DECLARED}),
+        *(
+            access(*said, at)
+            for at, said in enumerate((("JP", "allowed"), ("US", "refused"), ("RU", "allowed")))
+        ),
+    )
+    assert view.jurisdictions.accessed_from == ("JP", "RU")
+    assert view.jurisdictions.undeclared == ("RU",)
+
+
 def test_a_declaration_of_the_first_version_tells_all_but_where_the_persons_are() -> None:
     data = {name: value for name, value in DECLARED.items() if name != "persons_countries"}
     view = view_of(event("declaration", data) | {"type": catalogue.DECLARATION_1.name})
