@@ -14,6 +14,7 @@ from typing import TypeVar
 from ledger.entry import Event, Phase
 from ledger.errors import MalformedInput, NotFound
 from ledger.in_force import InForce, legible
+from ledger.paging import Page, all_rows, read_page
 from ledger.permissions import (
     Difference,
     GrantUse,
@@ -51,6 +52,8 @@ MOST_OF_A_KIND = 10
 """Papers of each kind that are read of a transfer, the newest; a transfer has one or two."""
 PAPER_BYTES = 4 * 2**20
 """Bytes of papers after which a page of transfers ends; a paper has two or three thousand."""
+MOST_ROWS = 1000
+"""Rows of a page, where nobody says how many."""
 EXAMINED = 2000
 """Accesses that one page of a reconciliation examines at most."""
 MOST_WORK = 32 * 2**20
@@ -71,7 +74,7 @@ class Auditor:
 
     # --- Transfers ---------------------------------------------------------------------------------------------------
 
-    def transfers(self, after: str | None, limit: int) -> TransferPage:
+    def transfers(self, after: str | None, limit: int) -> Page[TransferView, str]:
         """Transfers by name, those after `after` only, at most `limit`; fewer if their papers are long."""
         subjects = self.store.transfers(self.log.origin, after, limit)
         facts, views = self._facts([*subjects, LOG_WIDE]), list[TransferView]()
@@ -81,7 +84,7 @@ class Auditor:
                 break
             views.append(self._view(subject, facts, parties, papers))
         is_last = len(views) == len(subjects) < limit
-        return TransferPage(views, None if is_last else views[-1].subject)
+        return Page(views, None if is_last else views[-1].subject)
 
     def transfer(self, subject: str) -> TransferView:
         """One transfer. Raises NotFound."""
@@ -92,11 +95,12 @@ class Auditor:
         """What is there and what is missing of one transfer. Raises NotFound."""
         return self._matrix(subject, self._facts_of(subject))
 
-    def matrices(self, after: str | None, limit: int) -> list[Matrix]:
+    def matrices(self, after: str | None, limit: int) -> Page[Matrix, str]:
         """The completeness of transfers by name, those after `after` only, at most `limit`."""
         subjects = self.store.transfers(self.log.origin, after, limit)
         facts = self._facts([*subjects, LOG_WIDE])
-        return [self._matrix(subject, facts) for subject in subjects]
+        matrices = [self._matrix(subject, facts) for subject in subjects]
+        return Page(matrices, subjects[-1] if len(subjects) == limit else None)
 
     def timeline(
         self,
@@ -105,13 +109,19 @@ class Auditor:
         types: Sequence[str],
         after: tuple[int, Position] | None,
         limit: int,
-    ) -> list[Committed]:
+    ) -> Page[Committed, tuple[int, Position]]:
         """Events of a transfer in order of time and position. Raises NotFound for a transfer without any event."""
-        found = self.store.timeline(self.log.origin, subject, phase, types, after, limit)
+        page = read_page(
+            lambda after, limit: self.store.timeline(self.log.origin, subject, phase, types, after, limit),
+            after,
+            limit,
+            size=lambda event: event.size,
+            cursor=lambda event: (event.time, event.position),
+        )
         # Events are asked, not facts: these come of members, too, that whoever asks may not see.
-        if not found and not self.store.events(self.log.origin, EventFilter(subject=subject), None, 1):
+        if not page.rows and not self.store.events(self.log.origin, EventFilter(subject=subject), None, 1):
             raise _no_transfer(subject)
-        return found
+        return page
 
     def _facts(self, subjects: Sequence[str]) -> dict[str, list[TransferFact]]:
         facts: dict[str, list[TransferFact]] = {subject: [] for subject in subjects}
@@ -134,7 +144,35 @@ class Auditor:
     def _matrix(self, subject: str, facts: dict[str, list[TransferFact]]) -> Matrix:
         return completeness(subject, facts[subject], facts[LOG_WIDE], self.now)
 
+    # --- Accesses ----------------------------------------------------------------------------------------------------
+
+    def accesses(self, which: ViewFilter, after: Position | None, limit: int) -> Page[AccessRecord, Position]:
+        """Accesses that match, in order of position, those after `after` only, at most `limit`."""
+        return read_page(
+            lambda after, limit: self.store.accesses(self.log.origin, which, after, limit),
+            after,
+            limit,
+            size=lambda record: record.size,
+            cursor=lambda record: record.position,
+        )
+
+    def every_access(self, which: ViewFilter) -> Iterator[AccessRecord]:
+        """All accesses that match, in order of position, streamed."""
+        return all_rows(lambda after: self.accesses(which, after, MOST_ROWS))
+
     # --- Permissions -------------------------------------------------------------------------------------------------
+
+    def snapshots(
+        self, which: ViewFilter, after: Position | None, limit: int
+    ) -> Page[SnapshotRecord, Position]:
+        """Permission snapshots that match, in order of position, those after `after` only, at most `limit`."""
+        return read_page(
+            lambda after, limit: self.store.snapshots(self.log.origin, which, after, limit),
+            after,
+            limit,
+            size=lambda record: record.size,
+            cursor=lambda record: record.position,
+        )
 
     def compare(self, before: Position, after: Position) -> Comparison:
         """What changed between two snapshots of one resource, whichever was captured first.
@@ -208,10 +246,10 @@ class Auditor:
                 if not verdicts or judgement.verdict in verdicts:
                     found.append(judgement)
                 if len(found) == limit or in_force.work >= MOST_WORK:
-                    return JudgedPage(found, seen, after)
+                    return JudgedPage(found, after, seen)
             if len(accesses) < step:
-                return JudgedPage(found, seen, None)
-        return JudgedPage(found, seen, after)
+                return JudgedPage(found, None, seen)
+        return JudgedPage(found, after, seen)
 
     def reconcile(
         self, which: ViewFilter, progress: Callable[[int], None] = lambda done: None
@@ -249,14 +287,6 @@ class Auditor:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferPage:
-    """Transfers by name, and after which one to go on (None: no more)."""
-
-    views: Sequence[TransferView]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two snapshots of one resource, what changed between them, and how far each reaches."""
 
@@ -273,12 +303,10 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPage:
-    """Judgements in order of position, how many accesses were examined, and where to go on (None: no more)."""
+class JudgedPage(Page[Judgement, Position]):
+    """Judgements in order of position, and how many accesses were examined."""
 
-    judgements: Sequence[Judgement]
     examined: int
-    next: Position | None
 
 
 MOST_UNEXPLAINED = 1000

@@ -312,7 +312,7 @@ def test_a_page_of_one_verdict_looks_at_a_bounded_number_of_accesses(audited: Ca
 
     auditor = Auditor(bed.store, bed.log(audited.origin), bed.clock.now())
     page = auditor.judge_accesses(ViewFilter({}), frozenset({Verdict.NOT_PERMITTED}), None, 100, examined=64)
-    assert (page.examined, len(page.judgements)) == (64, 0)
+    assert (page.examined, len(page.rows)) == (64, 0)
     assert page.next is not None
     seen, after = 64, page.next
     while after is not None:

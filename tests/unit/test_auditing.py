@@ -76,7 +76,7 @@ def test_a_page_of_transfers_ends_where_it_would_have_too_much_to_read(
     after, pages = None, 0
     while pages == 0 or after is not None:
         page = auditor.transfers(after, 100)
-        found += [view.subject for view in page.views]
+        found += [view.subject for view in page.rows]
         after, pages = page.next, pages + 1
     assert found == names
     assert 1 < pages <= 1 + len(names) * 2 * 240_000 // PAPER_BYTES
@@ -86,8 +86,8 @@ def test_a_paper_that_covers_many_transfers_is_read_once(store: Store, auditor: 
     names = [f"live-{n:04}" for n in range(1000)]
     take_in(store, [event("impact-assessment", {**ASSESSED, "transfers": names})])
     page = auditor.transfers(None, 1000)
-    assert ([view.subject for view in page.views], page.next) == (names, names[-1])
-    assert {paper.id for view in page.views for paper in view.papers} == {"pia-1"}
+    assert ([view.subject for view in page.rows], page.next) == (names, names[-1])
+    assert {paper.id for view in page.rows for paper in view.papers} == {"pia-1"}
 
 
 def test_completeness_is_the_same_in_whatever_order_the_events_came(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_completeness_is_the_same_in_whatever_order_the_events_came(tmp_path: Pa
         if seed:
             random.Random(seed).shuffle(events)
         take_in(opened, events, step=37 * seed + 60)
-        matrices = Auditor(opened, LOG, NOW).matrices(None, 1000)
+        matrices = Auditor(opened, LOG, NOW).matrices(None, 1000).rows
         answers.append([[(c.evidence, c.presence, c.count, c.first_time) for c in m.cells] for m in matrices])
         opened.close()
     assert answers[0] == answers[1] == answers[2]
@@ -121,8 +121,10 @@ def test_a_timeline_does_not_tell_which_transfers_papers_name(store: Store, audi
 def test_a_timeline_goes_to_its_end_before_it_is_projected(store: Store, auditor: Auditor) -> None:
     append(store, *committed([sign_off(1), sign_off(2)]))
     page = auditor.timeline("live-1", None, (), None, 2)
-    assert [moment.position for moment in page] == [0, 1]
-    assert auditor.timeline("live-1", None, (), (page[-1].time, Position(1)), 2) == []
+    assert [moment.position for moment in page.rows] == [0, 1]
+    assert page.next is not None
+    last = auditor.timeline("live-1", None, (), page.next, 2)
+    assert (list(last.rows), last.next) == ([], None)
     assert store.projected(ORIGIN) == 0
 
 
@@ -203,9 +205,9 @@ def test_a_page_judges_each_access_as_the_reconciliation_of_all_does(
     paged: list[Judgement] = []
     after: Position | None = None
     while (page := auditor.judge_accesses(ViewFilter({}), frozenset(), after, limit)).next is not None:
-        paged += page.judgements
+        paged += page.rows
         after = page.next
-    paged += page.judgements
+    paged += page.rows
     assert {found.access.position: found for found in paged} == expected
     assert [found.access for found in paged] == done
 
@@ -256,6 +258,6 @@ def test_an_access_that_more_snapshots_speak_of_than_are_read_is_not_known_to_be
     for most, verdict in ((MOST_IN_FORCE, Verdict.PERMITTED), (MOST_IN_FORCE + 1, Verdict.UNKNOWN)):
         store.drop_projections(ORIGIN)
         store.project(ORIGIN, Position(0), Position(99), Projected(accesses, snapshots[:most]))
-        first, before = auditor.judge_accesses(ViewFilter({}), frozenset(), None, 9).judgements
+        first, before = auditor.judge_accesses(ViewFilter({}), frozenset(), None, 9).rows
         assert (first.verdict, before.verdict) == (verdict, Verdict.NO_SNAPSHOT)
         assert auditor.reconcile(ViewFilter({})).verdicts == {verdict: 1, Verdict.NO_SNAPSHOT: 1}
