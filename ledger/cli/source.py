@@ -26,8 +26,9 @@ from ledger.documents import (
     TransferDocument,
 )
 from ledger.entry import Phase
+from ledger.errors import InputError, MalformedInput
 from ledger.export import Format
-from ledger.paging import all_rows
+from ledger.paging import Page, all_rows
 from ledger.permissions import Verdict
 from ledger.records import ViewFilter
 from ledger.types import Origin, Position, format_time, parse_origin
@@ -174,16 +175,31 @@ class RemoteSource:
         found = self._get("/v1/reconciliation/grants", **_parameters(which))
         return cast(ReconciliationDocument, found)
 
-    def _get(self, path: str, **parameters: Any) -> Any:
-        return self.client.get(path, {"log": self.log, **parameters})
+    def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        try:
+            found = self.client.get(path, {"log": self.log, **parameters})
+        except UnicodeEncodeError:
+            raise MalformedInput("an argument that is not UTF-8") from None
+        if not isinstance(found, dict):
+            raise _no_ledger()
+        return found
 
     def _pages(self, path: str, **parameters: Any) -> Iterator[Any]:
-        after: Any = None
-        while True:
-            page = self._get(path, **parameters, limit=PAGE, **({} if after is None else {"after": after}))
-            yield from page["items"]
-            if (after := page["next"]) is None:
-                return
+        return all_rows(
+            lambda after: self._page(path, {} if after is None else {"after": after}, **parameters)
+        )
+
+    def _page(self, path: str, after: Mapping[str, Any], **parameters: Any) -> Page[Any, Any]:
+        found = self._get(path, **parameters, limit=PAGE, **after)
+        if not isinstance(found.get("items"), list):
+            raise _no_ledger()
+        return Page(found["items"], found.get("next"))
+
+
+def _no_ledger() -> InputError:
+    return InputError(
+        "what answers at --url is no ledger, or one of another version", advice="Is the URL right?"
+    )
 
 
 def _parameters(which: ViewFilter) -> dict[str, Any]:
