@@ -110,7 +110,7 @@ _ONE_AT_A_TIME = threading.Lock()
 def reconcile_grants(audit: Discloses, which: Wanted) -> ReconciliationDocument:
     """All accesses that match, counted by verdict; what nothing explains; and each grant with its use, unused first.
 
-    Reads every access that matches, so on a large log it takes its time; one such question is answered at a time.
+    Reads every access of the span, so on a large log it takes its time; one such question is answered at a time.
     """
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise Unavailable("another reconciliation is under way", advice="Ask again when it is done.")

@@ -3,7 +3,7 @@
     admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
     feed.py      push, scenario
     imports.py, import_permissions.py   import
-    queries.py   access, snapshot, transfer, reconcile
+    queries.py   access, snapshot, transfer, reconcile: asked in source.py, shown in tables.py
     audit.py     prove, verify, evidence
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
