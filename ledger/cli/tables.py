@@ -9,7 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.cli.shared import err, into_pipe, out, plain, print_json
-from ledger.documents import DifferenceDocument, ReconciliationDocument, TransferDocument
+from ledger.documents import (
+    DifferenceDocument,
+    HandlerDocument,
+    ReconciliationDocument,
+    TransferDocument,
+)
 from ledger.entry import Phase
 
 Row = Mapping[str, Any]
@@ -160,14 +165,16 @@ def print_difference(found: DifferenceDocument, *, zh: bool) -> None:
 def print_transfer(found: TransferDocument) -> None:
     places = found["jurisdictions"]
     _say(f"{found['transfer']}: {found['events']} events, {found['first_time']} to {found['last_time']}")
-    for title, handlers in (
-        ("exporter", found["exporters"]),
-        ("importer", found["importers"]),
-        ("processor", found["processors"]),
-    ):
+    titled = {
+        "exporter": found["exporters"],
+        "importer": found["importers"],
+        "processor": found["processors"],
+    }
+    told = [handler for handlers in titled.values() for handler in handlers]
+    titled["takes part"] = [handler for handler in found["handlers"] if handler not in told]
+    for title, handlers in titled.items():
         for handler in handlers:
-            name = f" ({handler['registered_name']})" if handler["registered_name"] else ""
-            _say(f"  {title}: {handler['party']}{name}, {handler['country']}")
+            _say(f"  {title}: {_named(handler)}")
     for name, countries in (
         ("platform registered", places["platform_registered"]),
         ("persons located", places["persons_located"]),
@@ -183,6 +190,14 @@ def print_transfer(found: TransferDocument) -> None:
     for paper in found["papers"]:
         version = f" version {paper['version']}" if paper["version"] else ""
         _say(f"  {paper['kind']} {paper['id'] or ''}{version}, {paper['time']}, position {paper['position']}")
+
+
+def _named(handler: HandlerDocument) -> str:
+    """A party with its country, and what the register says where that is something else."""
+    name = f" ({handler['registered_name']})" if handler["registered_name"] else ""
+    registered = handler["registered_country"]
+    differs = f"; registered in {registered}" if registered not in (None, handler["country"]) else ""
+    return f"{handler['party']}{name}, {handler['country']}{differs}"
 
 
 def print_report(report: ReconciliationDocument, limit: int) -> None:

@@ -44,11 +44,6 @@ class Handler:
     country: str | None
     registered: Party | None
 
-    @property
-    def country_differs(self) -> bool:
-        """Whether the register says another country than the declaration."""
-        return self.registered is not None and self.country not in (None, self.registered.country)
-
 
 @dataclass(frozen=True, slots=True)
 class Jurisdictions:

@@ -169,7 +169,6 @@ def test_a_transfer_names_its_parties_by_their_capacity() -> None:
     assert [h.party for h in view.processors] == ["cdn-one"]
     registered = {h.party: h.registered and h.registered.country for h in view.handlers}
     assert registered == {"acme": "CN", "cdn-one": "MY", "acme-jp": None}
-    assert [h.party for h in view.handlers if h.country_differs] == ["cdn-one"]
 
 
 def test_the_newest_declaration_counts_by_its_own_time_and_not_by_when_it_came() -> None:
