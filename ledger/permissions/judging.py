@@ -12,8 +12,9 @@
    `MOST_IN_FORCE` are. An access that names no resource is held against what its principal may do anywhere.
 
 What it cannot know is named in `Judgement.caveats`: who stood behind an assumed role, whether a condition held, what
-the principal's own account allows. It knows nothing at all of service control and session policies, of object ACLs, and
-of superusers, whom no grant binds. An access is judged whatever its outcome; a refused one uses no grant.
+the principal's own account allows, whether a snapshot that came in after the access was captured when it says. It knows
+nothing at all of service control and session policies, of object ACLs, and of superusers, whom no grant binds. An
+access is judged whatever its outcome; a refused one uses no grant.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Caveat(StrEnum):
     UNSTATED = "a permission of the principal is named without what it allows"
     RESOURCE = "which resource was reached is not told"
     UNDISCLOSED = "the access or the snapshot is not disclosed, or cannot be read"
+    LATER = "the snapshot that shows the grant came into the ledger after the access: its time is its party's word"
     TOO_MANY = "more snapshots are in force than are read for one access"
 
 
@@ -130,13 +132,12 @@ def judge(
     allowances = forms.in_order(g for g in speaking if g.effect is Effect.ALLOW)
     if certain := forms.in_order(g for g in denials if not _caveats(g, resource)):
         return Judgement(access, Verdict.NOT_PERMITTED, certain, positions, _who(names))
-    unread = any(s.grants is None for s in snapshots)
     if allowances:
-        return _permitted(access, allowances, denials, positions, names, unread=unread)
+        return _permitted(access, allowances, denials, snapshots, names)
     caveats = _who(names)
     if resource is None and not own:
         caveats += (Caveat.RESOURCE,)
-    if unread:
+    if any(s.grants is None for s in snapshots):
         caveats += (Caveat.UNDISCLOSED,)
     if any(not g.actions for g in mine):
         caveats += (Caveat.UNSTATED,)
@@ -161,10 +162,8 @@ def _permitted(
     access: AccessRecord,
     allowances: tuple[Grant, ...],
     denials: list[Grant],
-    positions: tuple[Position, ...],
+    snapshots: Sequence[Snapshot],
     names: frozenset[str],
-    *,
-    unread: bool,
 ) -> Judgement:
     certain = tuple(g for g in allowances if not _caveats(g, access.resource))
     deciding = certain or allowances
@@ -173,13 +172,22 @@ def _permitted(
     only_public = all(g.kind in _PUBLIC for g in deciding)
     if any(only_public or BLOCK not in g.conditions for g in denials):
         doubts.add(Caveat.DENIAL)
-    if unread:  # it may hold a denial
+    if any(s.grants is None for s in snapshots):  # it may hold a denial
         doubts.add(Caveat.UNDISCLOSED)
     caveats = {*doubts, *_who(names)}
     if all(g.kind == Kind.ACCOUNT and g.principal not in names for g in deciding):
         caveats.add(Caveat.WHOLE_ACCOUNT)
+    if _is_told_later(access, deciding, snapshots):
+        caveats.add(Caveat.LATER)
     verdict = Verdict.CONDITIONAL if doubts else Verdict.PERMITTED
+    positions = tuple(sorted(s.position for s in snapshots))
     return Judgement(access, verdict, deciding, positions, tuple(sorted(caveats)))
+
+
+def _is_told_later(access: AccessRecord, deciding: Sequence[Grant], snapshots: Sequence[Snapshot]) -> bool:
+    """Whether no snapshot that shows one of these grants was in the ledger before the access was."""
+    before = [s for s in snapshots if s.position < access.position]
+    return len(before) < len(snapshots) and all(set(deciding).isdisjoint(s.grants or ()) for s in before)
 
 
 def _caveats(grant: Grant, resource: str | None) -> set[Caveat]:

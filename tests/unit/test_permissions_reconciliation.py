@@ -128,6 +128,17 @@ def test_what_a_snapshot_that_cannot_be_read_denies_may_override_what_another_al
     assert Caveat.UNDISCLOSED in found.caveats
 
 
+def test_a_grant_that_came_into_the_ledger_only_after_the_access_is_told() -> None:
+    """Whoever needs a permission afterwards can date it back; its position is not his to choose."""
+    done, late = access(), replace(snapshot(ACCOUNT), position=Position(500), source_system="another")
+    found = judge(done, late)
+    assert found.verdict is Verdict.PERMITTED
+    assert Caveat.LATER in found.caveats
+    assert Caveat.LATER in judge(done, late, snapshot()).caveats
+    assert Caveat.LATER not in judge(done, late, snapshot(ACCOUNT)).caveats
+    assert Caveat.LATER not in judge(done, snapshot(ACCOUNT)).caveats
+
+
 def test_of_systems_without_end_not_every_one_is_read() -> None:
     crowd = [replace(snapshot(ACCOUNT), source_system=f"s{n}") for n in range(MOST_IN_FORCE + 1)]
     assert judge(access(), *crowd[1:]).verdict is Verdict.PERMITTED
