@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api import errors
+from api.headers import AnswerHeaders
 from api.routes import (
     accesses,
     events,
@@ -64,6 +65,7 @@ def _app(services: Services, *modules: ModuleType) -> FastAPI:
     )
     app.state.services = services
     errors.install(app)
+    app.add_middleware(AnswerHeaders)
     for module in modules:
         app.include_router(module.router)
     return app

@@ -112,6 +112,12 @@ def with_scope(key: ApiKey, scope: Scope) -> ApiKey:
     return key
 
 
+def _reader(key: Caller) -> ApiKey:
+    """A dependency: the caller's key, if it may read at all."""
+    return with_scope(key, Scope.READ)
+
+
+ReadKey = Annotated[ApiKey, Depends(_reader)]
 ReadLog = Annotated[Log, Depends(_log_of_key(Scope.READ))]
 DisclosedLog = Annotated[Log, Depends(_log_of_key(Scope.DISCLOSE))]
 """Rows of projections hold what disclosures say, so reading them needs the scope for these."""

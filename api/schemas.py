@@ -71,14 +71,20 @@ class Problem(BaseModel):
 
 
 class Page(BaseModel, Generic[T]):
-    """A page of a list. `next` is the `after` of the following page, or null on the last."""
+    """A page of a list. `next` is the `after` of the following page, or null on the last.
+
+    It may be short, where rows are long, and still not be the last.
+    """
 
     items: list[T]
     next: int | None = None
 
 
 class NamedPage(BaseModel, Generic[T]):
-    """A page of a list. `next` is the `after` of the following page, a text, or null on the last."""
+    """A page of a list. `next` is the `after` of the following page, a text, or null on the last.
+
+    It may be short, where rows are long, and still not be the last.
+    """
 
     items: list[T]
     next: str | None = None

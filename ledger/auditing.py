@@ -6,14 +6,15 @@ good as the projections are new (`Store.projected`), and every row names the pos
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ledger.entry import Event, Phase
 from ledger.errors import MalformedInput, NotFound
+from ledger.in_force import InForce, legible
+from ledger.paging import Page, all_rows, read_page
 from ledger.permissions import (
     Difference,
     GrantUse,
@@ -23,9 +24,6 @@ from ledger.permissions import (
     Snapshot,
     Verdict,
     difference,
-    enclosing,
-    judge,
-    names_of,
     reach,
     reconcile,
     resource_key,
@@ -42,7 +40,6 @@ from ledger.records import (
     EventFilter,
     Log,
     Party,
-    SnapshotPlace,
     SnapshotRecord,
     TransferFact,
     ViewFilter,
@@ -55,8 +52,12 @@ MOST_OF_A_KIND = 10
 """Papers of each kind that are read of a transfer, the newest; a transfer has one or two."""
 PAPER_BYTES = 4 * 2**20
 """Bytes of papers after which a page of transfers ends; a paper has two or three thousand."""
+MOST_ROWS = 1000
+"""Rows of a page, where nobody says how many."""
 EXAMINED = 2000
 """Accesses that one page of a reconciliation examines at most."""
+MOST_WORK = 32 * 2**20
+"""`InForce.work` after which such a page ends, about a second's: an access may be held against thousands of grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Auditor:
 
     # --- Transfers ---------------------------------------------------------------------------------------------------
 
-    def transfers(self, after: str | None, limit: int) -> TransferPage:
+    def transfers(self, after: str | None, limit: int) -> Page[TransferView, str]:
         """Transfers by name, those after `after` only, at most `limit`; fewer if their papers are long."""
         subjects = self.store.transfers(self.log.origin, after, limit)
         facts, views = self._facts([*subjects, LOG_WIDE]), list[TransferView]()
@@ -83,7 +84,7 @@ class Auditor:
                 break
             views.append(self._view(subject, facts, parties, papers))
         is_last = len(views) == len(subjects) < limit
-        return TransferPage(views, None if is_last else views[-1].subject)
+        return Page(views, None if is_last else views[-1].subject)
 
     def transfer(self, subject: str) -> TransferView:
         """One transfer. Raises NotFound."""
@@ -94,11 +95,12 @@ class Auditor:
         """What is there and what is missing of one transfer. Raises NotFound."""
         return self._matrix(subject, self._facts_of(subject))
 
-    def matrices(self, after: str | None, limit: int) -> list[Matrix]:
+    def matrices(self, after: str | None, limit: int) -> Page[Matrix, str]:
         """The completeness of transfers by name, those after `after` only, at most `limit`."""
         subjects = self.store.transfers(self.log.origin, after, limit)
         facts = self._facts([*subjects, LOG_WIDE])
-        return [self._matrix(subject, facts) for subject in subjects]
+        matrices = [self._matrix(subject, facts) for subject in subjects]
+        return Page(matrices, subjects[-1] if len(subjects) == limit else None)
 
     def timeline(
         self,
@@ -107,13 +109,19 @@ class Auditor:
         types: Sequence[str],
         after: tuple[int, Position] | None,
         limit: int,
-    ) -> list[Committed]:
+    ) -> Page[Committed, tuple[int, Position]]:
         """Events of a transfer in order of time and position. Raises NotFound for a transfer without any event."""
-        found = self.store.timeline(self.log.origin, subject, phase, types, after, limit)
+        page = read_page(
+            lambda after, limit: self.store.timeline(self.log.origin, subject, phase, types, after, limit),
+            after,
+            limit,
+            size=lambda event: event.size,
+            cursor=lambda event: (event.time, event.position),
+        )
         # Events are asked, not facts: these come of members, too, that whoever asks may not see.
-        if not found and not self.store.events(self.log.origin, EventFilter(subject=subject), None, 1):
+        if not page.rows and not self.store.events(self.log.origin, EventFilter(subject=subject), None, 1):
             raise _no_transfer(subject)
-        return found
+        return page
 
     def _facts(self, subjects: Sequence[str]) -> dict[str, list[TransferFact]]:
         facts: dict[str, list[TransferFact]] = {subject: [] for subject in subjects}
@@ -136,7 +144,35 @@ class Auditor:
     def _matrix(self, subject: str, facts: dict[str, list[TransferFact]]) -> Matrix:
         return completeness(subject, facts[subject], facts[LOG_WIDE], self.now)
 
+    # --- Accesses ----------------------------------------------------------------------------------------------------
+
+    def accesses(self, which: ViewFilter, after: Position | None, limit: int) -> Page[AccessRecord, Position]:
+        """Accesses that match, in order of position, those after `after` only, at most `limit`."""
+        return read_page(
+            lambda after, limit: self.store.accesses(self.log.origin, which, after, limit),
+            after,
+            limit,
+            size=lambda record: record.size,
+            cursor=lambda record: record.position,
+        )
+
+    def every_access(self, which: ViewFilter) -> Iterator[AccessRecord]:
+        """All accesses that match, in order of position, streamed."""
+        return all_rows(lambda after: self.accesses(which, after, MOST_ROWS))
+
     # --- Permissions -------------------------------------------------------------------------------------------------
+
+    def snapshots(
+        self, which: ViewFilter, after: Position | None, limit: int
+    ) -> Page[SnapshotRecord, Position]:
+        """Permission snapshots that match, in order of position, those after `after` only, at most `limit`."""
+        return read_page(
+            lambda after, limit: self.store.snapshots(self.log.origin, which, after, limit),
+            after,
+            limit,
+            size=lambda record: record.size,
+            cursor=lambda record: record.position,
+        )
 
     def compare(self, before: Position, after: Position) -> Comparison:
         """What changed between two snapshots of one resource, whichever was captured first.
@@ -166,17 +202,13 @@ class Auditor:
     def newest_in_phase(self, which: ViewFilter, phase: Phase) -> Position:
         """The newest snapshot in a phase of those that match, such as those of one resource. Raises NotFound."""
         which = replace(which, equal={**which.equal, "phase": phase.value})
-        newest = max(
-            self.store.scan_snapshots(self.log.origin, which),
-            key=lambda record: (record.captured, record.position),
-            default=None,
-        )
+        newest = self.store.newest_snapshot(self.log.origin, which)
         if newest is None:
             resource = str(which.equal.get("resource"))
             raise NotFound(
                 f"no snapshot of that resource in the phase {phase.value}", got=repr(resource[:200])
             )
-        return newest.position
+        return newest
 
     def snapshot(self, position: Position) -> SnapshotRecord:
         """The snapshot at a position. Raises NotFound."""
@@ -199,13 +231,13 @@ class Auditor:
 
         Args:
             verdicts: which to list; none for all.
-            examined: accesses that are looked at, at most. A page may therefore be short, or empty, and still not be
-                the last: `JudgedPage.next` says.
+            examined: accesses that are looked at, at most, and fewer where snapshots are long. A page may therefore be
+                short, or empty, and still not be the last: `JudgedPage.next` says.
         """
-        in_force = _InForce(self.store, self.log.origin)
+        in_force = InForce(self.store, self.log.origin)
         found: list[Judgement] = []
         seen = 0
-        while seen < examined and len(found) < limit:
+        while seen < examined:
             step = min(limit if not verdicts else 500, examined - seen)
             accesses = self.store.accesses(self.log.origin, which, after, step)
             for access in accesses:
@@ -213,12 +245,11 @@ class Auditor:
                 judgement = in_force.judge(access)
                 if not verdicts or judgement.verdict in verdicts:
                     found.append(judgement)
-                    if len(found) == limit:
-                        break
-            else:
-                if len(accesses) < step:
-                    return JudgedPage(found, seen, None)
-        return JudgedPage(found, seen, after)
+                if len(found) == limit or in_force.work >= MOST_WORK:
+                    return JudgedPage(found, after, seen)
+            if len(accesses) < step:
+                return JudgedPage(found, None, seen)
+        return JudgedPage(found, after, seen)
 
     def reconcile(
         self, which: ViewFilter, progress: Callable[[int], None] = lambda done: None
@@ -249,18 +280,10 @@ class Auditor:
     def _told(self, which: ViewFilter, shown: set[str]) -> Iterator[Snapshot]:
         """All snapshots in order; `shown` takes in the resources of those that match."""
         for record in self.store.scan_snapshots(self.log.origin, ViewFilter({})):
-            if (snapshot := _legible(record)) is not None:
+            if (snapshot := legible(record)) is not None:
                 if _matches(record, which):
                     shown.add(resource_key(snapshot.resource))
                 yield snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class TransferPage:
-    """Transfers by name, and after which one to go on (None: no more)."""
-
-    views: Sequence[TransferView]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +303,10 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPage:
-    """Judgements in order of position, how many accesses were examined, and where to go on (None: no more)."""
+class JudgedPage(Page[Judgement, Position]):
+    """Judgements in order of position, and how many accesses were examined."""
 
-    judgements: Sequence[Judgement]
     examined: int
-    next: Position | None
 
 
 MOST_UNEXPLAINED = 1000
@@ -350,40 +371,6 @@ class _Papers:
         return [(position, self.read[position]) for position in positions if position in self.read]
 
 
-@dataclass(slots=True)
-class _InForce:
-    """The snapshots in force at any time, read as they are needed: of a resource once, each snapshot once."""
-
-    store: Store
-    origin: Origin
-    times: dict[str, list[SnapshotPlace]] = field(default_factory=dict)
-    snapshots: dict[Position, Snapshot | None] = field(default_factory=dict)
-
-    def judge(self, access: AccessRecord) -> Judgement:
-        resources = list(dict.fromkeys(map(resource_key, enclosing(access.resource))))
-        names = {*map(resource_key, names_of(access.principal))}.difference(resources)
-        return judge(access, self._at(access.time, resources), self._at(access.time, names))
-
-    def _at(self, time: int, resources: Iterable[str]) -> list[Snapshot]:
-        positions = (position for key in resources for position in self._newest(key, time))
-        return [snapshot for position in positions if (snapshot := self._read(position)) is not None]
-
-    def _newest(self, key: str, time: int) -> Iterable[Position]:
-        """The newest snapshot of each system that tells of the resource."""
-        if key not in self.times:
-            self.times[key] = self.store.snapshots_of(self.origin, key)
-        places = self.times[key]
-        end = bisect_right(places, time, key=lambda place: place.captured)
-        # Of each system the last one stays.
-        return {place.source_system: place.position for place in places[:end]}.values()
-
-    def _read(self, position: Position) -> Snapshot | None:
-        if position not in self.snapshots:
-            (record,) = self.store.snapshots(self.origin, ViewFilter({}), Position(position - 1), 1)
-            self.snapshots[position] = _legible(record)
-        return self.snapshots[position]
-
-
 def _no_transfer(subject: str) -> NotFound:
     return NotFound("no such transfer", got=repr(subject[:100]), advice="`transfer list` lists them.")
 
@@ -395,14 +382,6 @@ _SHARED = ("phase", "subject", "party")
 def _matches(record: AccessRecord | SnapshotRecord, which: ViewFilter) -> bool:
     names = which.equal if isinstance(record, AccessRecord) else which.equal.keys() & set(_SHARED)
     return all(getattr(record, name) == which.equal[name] for name in names)
-
-
-def _legible(record: SnapshotRecord) -> Snapshot | None:
-    """The snapshot. One whose grants cannot be read must not keep all the others from being judged by."""
-    try:
-        return Snapshot.of(record)
-    except MalformedInput:
-        return Snapshot.of(replace(record, grants=None))
 
 
 def _required(record: SnapshotRecord) -> Snapshot:

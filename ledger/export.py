@@ -1,7 +1,8 @@
 """Access logs as files: NDJSON, CSV and Parquet, one row an access, with the columns of `AccessDocument`.
 
 NDJSON and Parquet hold the values as they are. CSV is read by spreadsheets, which run a cell that begins like a
-formula, and what an access says of itself is written by whoever made it: such a cell gets an apostrophe in front.
+formula, and what an access says of itself is written by whoever made it: such a cell gets an apostrophe in front, and
+all texts are quoted, so that no separator of another country begins a cell (OWASP, “CSV Injection”).
 """
 
 from __future__ import annotations
@@ -9,22 +10,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from itertools import islice
 from typing import IO, Any
 
 from ledger.documents import AccessDocument
 from ledger.errors import ToolMissing
-from ledger.ports import Store
-from ledger.records import AccessRecord, ViewFilter
-from ledger.types import Origin, Position
 
 COLUMNS = tuple(AccessDocument.__annotations__)
-AT_ONCE = 1000
-"""Rows that are held in memory; of Parquet, ten times as many are a row group."""
+ROW_GROUP = 10_000
+"""Rows that Parquet holds in memory, at most."""
+GROUP_SIZE = 32 * 2**20
+"""Characters of its rows at which a group ends."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]")
+"""How a formula begins, full width too, after what a spreadsheet may pass over."""
 _INTEGERS = ("position", "bytes", "class_uid")
 
 
@@ -47,14 +48,6 @@ _MEDIA = {
 }
 
 
-def all_accesses(store: Store, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-    """Every access that matches, in order of position, page by page."""
-    after: Position | None = None
-    while page := store.accesses(origin, which, after, AT_ONCE):
-        yield from page
-        after = page[-1].position
-
-
 def write(rows: Iterable[AccessDocument], format: Format, out: IO[bytes]) -> int:
     """Write the rows; answers how many. Memory does not grow with them.
 
@@ -75,7 +68,7 @@ def _ndjson(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
 def _csv(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
     """RFC 4180, with a header and CRLF; absent values are empty."""
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     count = 0
     for row in rows:
@@ -86,7 +79,7 @@ def _csv(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and _FORMULA.match(value):
         return "'" + value
     return value
 
@@ -104,14 +97,27 @@ def _parquet(rows: Iterable[AccessDocument], out: IO[bytes]) -> int:
     kinds |= dict.fromkeys(_INTEGERS, pa.int64())
     kinds["time"] = pa.timestamp("ms", tz="UTC")
     schema = pa.schema([pa.field(name, kind) for name, kind in kinds.items()])
-    iterator, count = iter(rows), 0
+    count = 0
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        while group := list(islice(iterator, 10 * AT_ONCE)):
+        for group in _groups(rows):
             columns = {name: [row[name] for row in group] for name in COLUMNS}  # type: ignore[literal-required]
             columns["time"] = pa.array(columns["time"]).cast(kinds["time"])
             writer.write_table(pa.table(columns, schema=schema))
             count += len(group)
     return count
+
+
+def _groups(rows: Iterable[AccessDocument]) -> Iterator[list[AccessDocument]]:
+    group: list[AccessDocument] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(group) == ROW_GROUP or size >= GROUP_SIZE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 _WRITERS: dict[Format, Callable[[Iterable[AccessDocument], IO[bytes]], int]] = {

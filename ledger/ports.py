@@ -304,6 +304,10 @@ class Store(Protocol):
         """Permission snapshots that match, in order of position, those after `after` only, at most `limit`."""
         ...
 
+    def newest_snapshot(self, origin: Origin, which: ViewFilter) -> Position | None:
+        """The one of the snapshots that match that was captured last, and of those the one of the last position."""
+        ...
+
     def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
         """All snapshots that match, in order of capture and position, streamed."""
         ...

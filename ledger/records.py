@@ -258,6 +258,12 @@ class AccessRecord:
     completeness: str | None
     raw_sha256: str | None
 
+    @property
+    def size(self) -> int:
+        """Characters of what may be long."""
+        texts = (self.principal, self.action, self.resource, self.reason, self.source_address, self.cipher)
+        return sum(len(text) for text in texts if text is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
@@ -284,6 +290,11 @@ class SnapshotRecord:
     source_system: str | None
     completeness: str | None
     raw_sha256: str | None
+
+    @property
+    def size(self) -> int:
+        """Characters of what may be long."""
+        return len(self.grants or "") + sum(map(len, self.external_principals))
 
 
 @dataclass(frozen=True, slots=True)

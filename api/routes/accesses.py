@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from api import schemas
-from api.auth import DisclosedLog
 from api.errors import problems
 from api.files import file_answer
 from api.parameters import After, Limit, Since, Until
-from api.services import Ledger
+from api.routes.transfers import Discloses
 from ledger import documents, export
 from ledger.documents import AccessDocument
 from ledger.entry import Phase
@@ -58,15 +57,15 @@ Wanted = Annotated[ViewFilter, Depends(wanted)]
 
 @router.get("/access", summary="Access log")
 def list_access(
-    log: DisclosedLog, ledger: Ledger, which: Wanted, after: After = None, limit: Limit = 100
+    audit: Discloses, which: Wanted, after: After = None, limit: Limit = 100
 ) -> schemas.Page[AccessDocument]:
     """Accesses of the three phases, in order of position; every row leads to its proof.
 
     A cursor stays good: accesses that come later have later positions. Filters may be combined at will.
     """
-    found = ledger.store.accesses(log.origin, which, None if after is None else Position(after), limit)
-    items = [documents.access(log.origin, record) for record in found]
-    return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
+    page = audit.accesses(which, None if after is None else Position(after), limit)
+    items = [documents.access(audit.log.origin, record) for record in page.rows]
+    return schemas.Page(items=items, next=page.next)
 
 
 _FILES: dict[int | str, dict[str, Any]] = {
@@ -80,14 +79,11 @@ _FILES: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/access.{format}", summary="Access log as a file", response_class=StreamingResponse, responses=_FILES
 )
-def export_access(log: DisclosedLog, ledger: Ledger, which: Wanted, format: Format) -> StreamingResponse:
+def export_access(audit: Discloses, which: Wanted, format: Format) -> StreamingResponse:
     """All accesses that match, as NDJSON, CSV or Parquet, with the path of each one's proof.
 
     In CSV, cells that a spreadsheet would run as a formula begin with an apostrophe.
     """
-    rows = (
-        documents.access(log.origin, record)
-        for record in export.all_accesses(ledger.store, log.origin, which)
-    )
-    name = f"access-{log.origin.rpartition('/')[2]}.{format}"
+    rows = (documents.access(audit.log.origin, record) for record in audit.every_access(which))
+    name = f"access-{audit.log.origin.rpartition('/')[2]}.{format}"
     return file_answer(lambda file: export.write(rows, format, file), format.media_type, name)

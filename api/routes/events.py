@@ -17,6 +17,7 @@ from api.errors import problems
 from api.parameters import After, Limit, Since, Until
 from api.services import KnownLog, Ledger
 from ledger.entry import Phase
+from ledger.paging import read_page
 from ledger.proof import MEDIA_TYPE, proof_document
 from ledger.proving import prove
 from ledger.records import EventFilter, Scope
@@ -109,9 +110,15 @@ def list_events(
 ) -> schemas.Page[schemas.EventOut]:
     """Events in order of position. `since` and `until` are about the event's own time."""
     which = EventFilter(type, phase, transfer, PartyId(party) if party else None, since, until)
-    found = ledger.store.events(log.origin, which, None if after is None else Position(after), limit)
-    items = [views.event_out(log.origin, committed, key.scopes) for committed in found]
-    return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
+    page = read_page(
+        lambda after, limit: ledger.store.events(log.origin, which, after, limit),
+        None if after is None else Position(after),
+        limit,
+        size=lambda event: event.size,
+        cursor=lambda event: event.position,
+    )
+    items = [views.event_out(log.origin, committed, key.scopes) for committed in page.rows]
+    return schemas.Page(items=items, next=page.next)
 
 
 @router.get("/{position}", summary="Read an event")

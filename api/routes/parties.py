@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api.auth import Caller
+from api.auth import ReadKey
 from api.errors import problems
 from api.services import Ledger
 from ledger import documents
@@ -14,18 +14,18 @@ from ledger.documents import PartyDocument
 from ledger.errors import NotFound
 from ledger.types import PartyId
 
-router = APIRouter(prefix="/v1", tags=["parties"], responses=problems(401, 404, 422, 503))
+router = APIRouter(prefix="/v1", tags=["parties"], responses=problems(401, 403, 404, 422, 503))
 
 
 @router.get("/parties", summary="List parties")
-def list_parties(key: Caller, ledger: Ledger) -> list[PartyDocument]:
+def list_parties(key: ReadKey, ledger: Ledger) -> list[PartyDocument]:
     """Every registered party, with the keys that it signs with and when they are valid."""
     return [documents.party(party, ledger.store.party_keys(party.id)) for party in ledger.store.parties()]
 
 
 @router.get("/parties/{id}", summary="Read a party")
 def read_party(
-    key: Caller, ledger: Ledger, id: Annotated[str, Path(max_length=63, examples=["acme"])]
+    key: ReadKey, ledger: Ledger, id: Annotated[str, Path(max_length=63, examples=["acme"])]
 ) -> PartyDocument:
     """One registered party."""
     try:

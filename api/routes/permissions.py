@@ -8,12 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api import schemas
-from api.auth import DisclosedLog
 from api.errors import problems
 from api.parameters import After, Limit, Since, Until
 from api.routes.accesses import Wanted
 from api.routes.transfers import Discloses
-from api.services import Ledger
 from ledger import documents
 from ledger.documents import DifferenceDocument, ReconciliationDocument, SnapshotDocument
 from ledger.entry import Phase
@@ -29,8 +27,7 @@ At = Annotated[int | None, Query(ge=0, le=2**53, description="Position of a snap
 
 @router.get("/snapshots", summary="Permission snapshots")
 def list_snapshots(
-    log: DisclosedLog,
-    ledger: Ledger,
+    audit: Discloses,
     since: Since,
     until: Until,
     phase: Phase | None = None,
@@ -52,9 +49,9 @@ def list_snapshots(
         "source_system": source_system,
     }
     which = ViewFilter({name: value for name, value in equal.items() if value is not None}, since, until)
-    found = ledger.store.snapshots(log.origin, which, None if after is None else Position(after), limit)
-    items = [documents.snapshot(log.origin, record) for record in found]
-    return schemas.Page(items=items, next=found[-1].position if len(found) == limit else None)
+    page = audit.snapshots(which, None if after is None else Position(after), limit)
+    items = [documents.snapshot(audit.log.origin, record) for record in page.rows]
+    return schemas.Page(items=items, next=page.next)
 
 
 @router.get("/snapshots/diff", summary="Compare two snapshots")
@@ -97,12 +94,12 @@ def judge_accesses(
 ) -> schemas.JudgedPage:
     """Accesses, in order of position, each held against the snapshots in force at its time.
 
-    Permitted, and by which grant; not permitted; or no snapshot. With `verdict` a page looks at some thousand accesses
-    and lists those that match, so it may be empty before the last.
+    Permitted, and by which grant; not permitted; or no snapshot. A page looks at some thousand accesses at most, and
+    with `verdict` lists those of them that match, so it may be empty before the last.
     """
     start = None if after is None else Position(after)
     page = audit.judge_accesses(which, frozenset(verdict or ()), start, limit)
-    items = [documents.judgement(audit.log.origin, found) for found in page.judgements]
+    items = [documents.judgement(audit.log.origin, found) for found in page.rows]
     return schemas.JudgedPage(items=items, examined=page.examined, next=page.next)
 
 
@@ -113,7 +110,7 @@ _ONE_AT_A_TIME = threading.Lock()
 def reconcile_grants(audit: Discloses, which: Wanted) -> ReconciliationDocument:
     """All accesses that match, counted by verdict; what nothing explains; and each grant with its use, unused first.
 
-    Reads every access that matches, so on a large log it takes its time; one such question is answered at a time.
+    Reads every access of the span, so on a large log it takes its time; one such question is answered at a time.
     """
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise Unavailable("another reconciliation is under way", advice="Ask again when it is done.")

@@ -13,10 +13,11 @@ from api.errors import problems
 from api.parameters import Limit
 from api.services import Ledger
 from ledger import documents
-from ledger.auditing import Auditor, TransferPage
+from ledger.auditing import Auditor
 from ledger.documents import MatrixDocument, MomentDocument, TransferDocument
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
+from ledger.paging import Page
 from ledger.records import Scope
 from ledger.types import MAX_INTEGER, Position
 
@@ -69,13 +70,9 @@ Types = Annotated[
 def list_transfers(
     audit: Discloses, after: AfterName = None, limit: Limit = 100, transfer: OnlyThis = None
 ) -> schemas.NamedPage[TransferDocument]:
-    """Every transfer of a log, by name: its parties, its jurisdictions, the state of each phase.
-
-    A page may be short before the last: go on until `next` is null.
-    """
-    one = None if transfer is None else TransferPage([audit.transfer(transfer)], None)
-    page = one or audit.transfers(after, limit)
-    items = [documents.transfer(audit.log.origin, view) for view in page.views]
+    """Every transfer of a log, by name: its parties, its jurisdictions, the state of each phase."""
+    page = audit.transfers(after, limit) if transfer is None else Page([audit.transfer(transfer)], None)
+    items = [documents.transfer(audit.log.origin, view) for view in page.rows]
     return schemas.NamedPage(items=items, next=page.next)
 
 
@@ -87,10 +84,9 @@ def list_completeness(
     transfer: OnlyThis = None,
 ) -> schemas.NamedPage[MatrixDocument]:
     """The matrix transfer × phase × expected evidence: what is there, what is late, what is missing."""
-    found = audit.matrices(after, limit) if transfer is None else [audit.completeness(transfer)]
-    items = [documents.matrix(audit.log.origin, matrix) for matrix in found]
-    more = transfer is None and len(found) == limit
-    return schemas.NamedPage(items=items, next=found[-1].subject if more else None)
+    page = audit.matrices(after, limit) if transfer is None else Page([audit.completeness(transfer)], None)
+    items = [documents.matrix(audit.log.origin, matrix) for matrix in page.rows]
+    return schemas.NamedPage(items=items, next=page.next)
 
 
 def _timeline(
@@ -102,11 +98,10 @@ def _timeline(
     after: tuple[int, Position] | None,
     limit: int,
 ) -> schemas.NamedPage[MomentDocument]:
-    found = audit.timeline(transfer, phase, types or (), after, limit)
+    page = audit.timeline(transfer, phase, types or (), after, limit)
     disclose = Scope.DISCLOSE in key.scopes
-    items = [documents.moment(audit.log.origin, committed, disclose=disclose) for committed in found]
-    last = found[-1] if len(found) == limit else None
-    return schemas.NamedPage(items=items, next=last and f"{last.time}.{last.position}")
+    items = [documents.moment(audit.log.origin, committed, disclose=disclose) for committed in page.rows]
+    return schemas.NamedPage(items=items, next=page.next and f"{page.next[0]}.{page.next[1]}")
 
 
 @router.get("/timeline", summary="Timeline of a transfer")

@@ -330,7 +330,7 @@ class Regarding(Data):
 
 
 class SignOff(Data):
-    """The protection officer's word on a transfer (PIPL 52 [T])."""
+    """The protection officer's word on a transfer: PIPL 52 [T] asks for the officer, proposed policy for the word."""
 
     signoff_id: Text
     """Id of the sign-off."""
@@ -405,5 +405,5 @@ SIGN_OFF = EventType(
     BEFORE,
     SignOff,
     frozenset({"capacity", "decision"}),
-    source="PIPL 52 [T]",
+    source=f"PIPL 52 [T]; for each transfer: {PROPOSED}",
 )

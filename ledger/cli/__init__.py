@@ -5,7 +5,7 @@
     feed.py      push, scenario
     outbox.py    outbox; dispatch.py: how pushes leave
     imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
-    queries.py   access, snapshot, transfer, reconcile
+    queries.py   access, snapshot, transfer, reconcile: asked in source.py, shown in tables.py
     audit.py     prove, verify, evidence
     receipts.py  verify, of receipts
 

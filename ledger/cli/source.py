@@ -26,10 +26,12 @@ from ledger.documents import (
     TransferDocument,
 )
 from ledger.entry import Phase
+from ledger.errors import InputError, MalformedInput
 from ledger.export import Format
+from ledger.paging import Page, all_rows
 from ledger.permissions import Verdict
 from ledger.records import ViewFilter
-from ledger.types import Position, format_time, parse_origin
+from ledger.types import Origin, Position, format_time, parse_origin
 
 PAGE = 500
 Equal = Mapping[str, str | bool]
@@ -78,64 +80,50 @@ class LocalSource:
 
     auditor: Auditor
 
+    @property
+    def _origin(self) -> Origin:
+        return self.auditor.log.origin
+
     def accesses(self, which: ViewFilter) -> Iterator[AccessDocument]:
-        origin = self.auditor.log.origin
-        for record in export.all_accesses(self.auditor.store, origin, which):
-            yield documents.access(origin, record)
+        return (documents.access(self._origin, record) for record in self.auditor.every_access(which))
 
     def export(self, which: ViewFilter, format: Format, out: IO[bytes]) -> None:
         export.write(self.accesses(which), format, out)
 
     def snapshots(self, which: ViewFilter) -> Iterator[SnapshotDocument]:
-        origin, after = self.auditor.log.origin, None
-        while page := self.auditor.store.snapshots(origin, which, after, PAGE):
-            yield from (documents.snapshot(origin, record) for record in page)
-            after = page[-1].position
+        found = all_rows(lambda after: self.auditor.snapshots(which, after, PAGE))
+        return (documents.snapshot(self._origin, record) for record in found)
 
     def transfers(self) -> Iterator[TransferDocument]:
-        after: str | None = None
-        while True:
-            page = self.auditor.transfers(after, PAGE)
-            yield from (documents.transfer(self.auditor.log.origin, view) for view in page.views)
-            if (after := page.next) is None:
-                return
+        found = all_rows(lambda after: self.auditor.transfers(after, PAGE))
+        return (documents.transfer(self._origin, view) for view in found)
 
     def transfer(self, subject: str) -> TransferDocument:
-        return documents.transfer(self.auditor.log.origin, self.auditor.transfer(subject))
+        return documents.transfer(self._origin, self.auditor.transfer(subject))
 
     def matrices(self) -> Iterator[MatrixDocument]:
-        after = None
-        while page := self.auditor.matrices(after, PAGE):
-            yield from (documents.matrix(self.auditor.log.origin, matrix) for matrix in page)
-            after = page[-1].subject
+        found = all_rows(lambda after: self.auditor.matrices(after, PAGE))
+        return (documents.matrix(self._origin, matrix) for matrix in found)
 
     def matrix(self, subject: str) -> MatrixDocument:
-        return documents.matrix(self.auditor.log.origin, self.auditor.completeness(subject))
+        return documents.matrix(self._origin, self.auditor.completeness(subject))
 
     def timeline(self, subject: str, phase: Phase | None, types: list[str]) -> Iterator[MomentDocument]:
-        after: tuple[int, Position] | None = None
-        while page := self.auditor.timeline(subject, phase, types, after, PAGE):
-            for committed in page:
-                yield documents.moment(self.auditor.log.origin, committed, disclose=True)
-            after = page[-1].time, page[-1].position
+        found = all_rows(lambda after: self.auditor.timeline(subject, phase, types, after, PAGE))
+        return (documents.moment(self._origin, committed, disclose=True) for committed in found)
 
     def compare(self, before: int, after: int) -> DifferenceDocument:
-        found = self.auditor.compare(Position(before), Position(after))
-        return documents.comparison(self.auditor.log.origin, found)
+        return documents.comparison(self._origin, self.auditor.compare(Position(before), Position(after)))
 
     def compare_phases(self, which: ViewFilter, before: Phase, after: Phase) -> DifferenceDocument:
         return self.compare(*(self.auditor.newest_in_phase(which, phase) for phase in (before, after)))
 
     def judge(self, which: ViewFilter, verdicts: frozenset[Verdict]) -> Iterator[JudgementDocument]:
-        after: Position | None = None
-        while True:
-            page = self.auditor.judge_accesses(which, verdicts, after, PAGE)
-            yield from (documents.judgement(self.auditor.log.origin, found) for found in page.judgements)
-            if (after := page.next) is None:
-                return
+        found = all_rows(lambda after: self.auditor.judge_accesses(which, verdicts, after, PAGE))
+        return (documents.judgement(self._origin, judgement) for judgement in found)
 
     def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument:
-        return documents.reconciliation(self.auditor.log.origin, self.auditor.reconcile(which, progress))
+        return documents.reconciliation(self._origin, self.auditor.reconcile(which, progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +175,31 @@ class RemoteSource:
         found = self._get("/v1/reconciliation/grants", **_parameters(which))
         return cast(ReconciliationDocument, found)
 
-    def _get(self, path: str, **parameters: Any) -> Any:
-        return self.client.get(path, {"log": self.log, **parameters})
+    def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        try:
+            found = self.client.get(path, {"log": self.log, **parameters})
+        except UnicodeEncodeError:
+            raise MalformedInput("an argument that is not UTF-8") from None
+        if not isinstance(found, dict):
+            raise _no_ledger()
+        return found
 
     def _pages(self, path: str, **parameters: Any) -> Iterator[Any]:
-        after: Any = None
-        while True:
-            page = self._get(path, **parameters, limit=PAGE, **({} if after is None else {"after": after}))
-            yield from page["items"]
-            if (after := page["next"]) is None:
-                return
+        return all_rows(
+            lambda after: self._page(path, {} if after is None else {"after": after}, **parameters)
+        )
+
+    def _page(self, path: str, after: Mapping[str, Any], **parameters: Any) -> Page[Any, Any]:
+        found = self._get(path, **parameters, limit=PAGE, **after)
+        if not isinstance(found.get("items"), list):
+            raise _no_ledger()
+        return Page(found["items"], found.get("next"))
+
+
+def _no_ledger() -> InputError:
+    return InputError(
+        "what answers at --url is no ledger, or one of another version", advice="Is the URL right?"
+    )
 
 
 def _parameters(which: ViewFilter) -> dict[str, Any]:

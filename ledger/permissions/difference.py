@@ -3,7 +3,8 @@
 Grants that stand in both are left out. A grant of the one is paired with a grant of the other that has the same
 principal and effect when one of the two covers the other; what finds no partner was added or removed. So a policy in
 which one statement became two shows an addition and a narrowing, although together they may allow what was allowed
-before.
+before. Partners are looked for with bounded work: of thousands of grants that all changed, some are shown as removed
+and added that were widened or narrowed.
 
 *Widened* and *narrowed* speak of access: a denial that reaches further narrows it. *Restated* is a grant that allows
 the same in other words, or that stands elsewhere now. `apply` undoes the division: the earlier grants and the
@@ -12,6 +13,7 @@ difference give the later ones.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +48,7 @@ class Difference:
 def difference(before: Iterable[Grant], after: Iterable[Grant]) -> Difference:
     """What changed from `before` to `after`. The same whatever the order of the grants."""
     earlier, later = set(before), set(after)
-    gone, come = list(in_order(earlier - later)), list(in_order(later - earlier))
+    gone, come = dict.fromkeys(in_order(earlier - later)), dict.fromkeys(in_order(later - earlier))
     changes: list[Change] = []
     # The likeliest partner first: of the same resource and condition, then of the same resource, then any.
     for like in (_same_place, _same_resource, _same_principal):
@@ -75,21 +77,37 @@ def _same_principal(grant: Grant) -> tuple[str | None, ...]:
     return (grant.effect, grant.principal)
 
 
+MOST_COMPARED = 100_000
+"""Comparisons of one action with another, at most, to find partners; where there are more, groups go without."""
+
+_Group = tuple[list[Grant], list[Grant]]
+"""Grants that are alike, as they were and as they are."""
+
+
 def _pair(
-    gone: list[Grant], come: list[Grant], like: Callable[[Grant], tuple[str | None, ...]]
+    gone: dict[Grant, None], come: dict[Grant, None], like: Callable[[Grant], tuple[str | None, ...]]
 ) -> list[Change]:
-    """Take pairs out of both lists: alike, and one covers the other. First come, first served, in either direction."""
-    groups: dict[tuple[str | None, ...], list[Grant]] = {}
-    for grant in come:
-        groups.setdefault(like(grant), []).append(grant)
-    pairs = [Change(b, a) for b in gone for a in groups.get(like(b), []) if covers(a, b) or covers(b, a)]
+    """Take pairs out of both: alike, and one covers the other. First come, first served, in either direction."""
+    groups: defaultdict[tuple[str | None, ...], _Group] = defaultdict(lambda: ([], []))
+    for side, grants in enumerate((gone, come)):
+        for grant in grants:
+            groups[like(grant)][side].append(grant)
+    pairs, left = list[Change](), MOST_COMPARED
+    for group in sorted(groups.values(), key=_comparisons):
+        if (left := left - _comparisons(group)) < 0:
+            break
+        pairs += [Change(b, a) for b in group[0] for a in group[1] if covers(a, b) or covers(b, a)]
     found = []
     for change in sorted(pairs, key=lambda c: sorted((c.before.key, c.after.key))):
         if change.before in gone and change.after in come:
-            gone.remove(change.before)
-            come.remove(change.after)
+            del gone[change.before], come[change.after]
             found.append(change)
     return found
+
+
+def _comparisons(group: _Group) -> int:
+    before, after = (sum(1 + len(grant.actions) for grant in grants) for grants in group)
+    return before * after
 
 
 def _direction(change: Change) -> Literal["widened", "narrowed", "restated"]:

@@ -4,16 +4,17 @@
    `…:::bucket/2026`, `…:::bucket`), and of its principal, if there is one of what the principal may do. Each system
    that tells of a resource has its own newest one: one tells of policies alone, another of lists and blocks, too.
 2. A denial without a condition that speaks of it: `NOT_PERMITTED`.
-3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable or a conditional
-   denial might have decided otherwise. Of both kinds, the grants are named.
+3. Else an allowance that speaks of it: `PERMITTED`, or `CONDITIONAL` where a condition, a variable, a conditional
+   denial or a snapshot that cannot be read might have decided otherwise. Of both kinds, the grants are named.
 4. Else `NOT_PERMITTED`, if the snapshots had to show it; `UNKNOWN` if the principal belongs to the owner's cloud
    account, or to one that is not known, and no snapshot tells what the principal itself may do.
-5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed. An access that
-   names no resource is held against what its principal may do anywhere.
+5. `NO_SNAPSHOT` where none is in force, `UNKNOWN` where the access or the snapshot is not disclosed, or more than
+   `MOST_IN_FORCE` are. An access that names no resource is held against what its principal may do anywhere.
 
 What it cannot know is named in `Judgement.caveats`: who stood behind an assumed role, whether a condition held, what
-the principal's own account allows. It knows nothing at all of service control and session policies, of object ACLs, and
-of superusers, whom no grant binds. An access is judged whatever its outcome; a refused one uses no grant.
+the principal's own account allows, whether a snapshot that came in after the access was captured when it says. It knows
+nothing at all of service control and session policies, of object ACLs, and of superusers, whom no grant binds. An
+access is judged whatever its outcome; a refused one uses no grant.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+MOST_IN_FORCE = 50
+"""Snapshots that one access is held against at most: of its resource and what encloses it there are two or three."""
+
+
 class Caveat(StrEnum):
     """What a judgement could not take into account."""
 
@@ -54,6 +59,8 @@ class Caveat(StrEnum):
     UNSTATED = "a permission of the principal is named without what it allows"
     RESOURCE = "which resource was reached is not told"
     UNDISCLOSED = "the access or the snapshot is not disclosed, or cannot be read"
+    LATER = "the snapshot that shows the grant came into the ledger after the access: its time is its party's word"
+    TOO_MANY = "more snapshots are in force than are read for one access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,8 @@ def judge(
         return Judgement(access, Verdict.UNKNOWN, caveats=(Caveat.RESOURCE,))
     if not snapshots:
         return Judgement(access, Verdict.NO_SNAPSHOT)
+    if len(snapshots) > MOST_IN_FORCE:
+        return Judgement(access, Verdict.UNKNOWN, (), positions, (Caveat.TOO_MANY,))
     listed = [g for s in about for g in s.grants or ()]
     # A grant without a resource is for that of its snapshot, which is not this one.
     listed += [g for s in own for g in s.grants or () if g.resource is not None]
@@ -124,7 +133,7 @@ def judge(
     if certain := forms.in_order(g for g in denials if not _caveats(g, resource)):
         return Judgement(access, Verdict.NOT_PERMITTED, certain, positions, _who(names))
     if allowances:
-        return _permitted(access, allowances, denials, positions, names)
+        return _permitted(access, allowances, denials, snapshots, names)
     caveats = _who(names)
     if resource is None and not own:
         caveats += (Caveat.RESOURCE,)
@@ -153,7 +162,7 @@ def _permitted(
     access: AccessRecord,
     allowances: tuple[Grant, ...],
     denials: list[Grant],
-    positions: tuple[Position, ...],
+    snapshots: Sequence[Snapshot],
     names: frozenset[str],
 ) -> Judgement:
     certain = tuple(g for g in allowances if not _caveats(g, access.resource))
@@ -163,11 +172,22 @@ def _permitted(
     only_public = all(g.kind in _PUBLIC for g in deciding)
     if any(only_public or BLOCK not in g.conditions for g in denials):
         doubts.add(Caveat.DENIAL)
+    if any(s.grants is None for s in snapshots):  # it may hold a denial
+        doubts.add(Caveat.UNDISCLOSED)
     caveats = {*doubts, *_who(names)}
     if all(g.kind == Kind.ACCOUNT and g.principal not in names for g in deciding):
         caveats.add(Caveat.WHOLE_ACCOUNT)
+    if _is_told_later(access, deciding, snapshots):
+        caveats.add(Caveat.LATER)
     verdict = Verdict.CONDITIONAL if doubts else Verdict.PERMITTED
+    positions = tuple(sorted(s.position for s in snapshots))
     return Judgement(access, verdict, deciding, positions, tuple(sorted(caveats)))
+
+
+def _is_told_later(access: AccessRecord, deciding: Sequence[Grant], snapshots: Sequence[Snapshot]) -> bool:
+    """Whether no snapshot that shows one of these grants was in the ledger before the access was."""
+    before = [s for s in snapshots if s.position < access.position]
+    return len(before) < len(snapshots) and all(set(deciding).isdisjoint(s.grants or ()) for s in before)
 
 
 def _caveats(grant: Grant, resource: str | None) -> set[Caveat]:
@@ -220,7 +240,8 @@ def _is_role(name: str, role: str) -> bool:
 
 def resource_key(resource: str) -> str:
     """What snapshots are kept by: a role without its path, as sessions name it."""
-    return _ROLE.sub(r"arn:\1:iam::\2:role/\3", resource)
+    role = _ROLE.fullmatch(resource)
+    return f"arn:{role[1]}:iam::{role[2]}:role/{role[3]}" if role else resource
 
 
 def names_of(principal: str | None) -> frozenset[str]:

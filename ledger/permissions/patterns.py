@@ -39,8 +39,8 @@ def matches(pattern: str, name: str, *, fold: bool = False) -> bool:
     return plain.startswith(prefix) and _fits(whole, plain)
 
 
-# Many accesses are held against few grants, and each access against many of them.
-@lru_cache(maxsize=65_536)
+# Many accesses are held against few grants, and each access against many of them. A pattern may have 8,192 characters.
+@lru_cache(maxsize=8192)
 def _compiled(pattern: str, fold: bool) -> tuple[str, str]:
     """The text before the first wildcard, and all of it."""
     whole = _normal(_VARIABLE.sub(_ANY, pattern), fold)
@@ -59,7 +59,7 @@ def literal(name: str) -> str:
     return re.sub(r"[*?$]", lambda found: f"${{{found[0]}}}", name)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def has_variable(pattern: str) -> bool:
     """Whether the pattern depends on the request, as `arn:aws:s3:::home/${aws:username}/*` does."""
     return _VARIABLE.search(pattern) is not None
@@ -69,11 +69,21 @@ def has_wildcard(pattern: str) -> bool:
     return not {_ANY, _ONE}.isdisjoint(_ESCAPE.sub("", pattern))
 
 
+MOST_COMPARED = 100_000
+"""Pairs of patterns that are compared; of more, none is said to cover the other."""
+
+
 def covers_all(wide: Sequence[str], narrow: Sequence[str], *, fold: bool = False) -> bool:
     """Whether each pattern of `narrow` is covered by one of `wide`."""
-    return all(any(covers(w, n, fold=fold) for w in wide) for n in narrow)
+    same = {_normal(pattern, fold) for pattern in wide}
+    others = [n for n in narrow if _normal(n, fold) not in same]
+    wild = [w for w in wide if has_wildcard(w)]
+    if len(wild) * len(others) > MOST_COMPARED:
+        return False
+    return all(any(covers(w, n, fold=fold) for w in wild) for n in others)
 
 
+@lru_cache(maxsize=8192)
 def _normal(pattern: str, fold: bool) -> str:
     """One spelling: stand-ins for literal characters, and in a run of wildcards the question marks first."""
     text = _ESCAPE.sub(lambda found: _LITERALS[found[0]], pattern)
@@ -82,23 +92,32 @@ def _normal(pattern: str, fold: bool) -> str:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    """Match, taking `*` and `?` in `text` for characters: `*` fits only a `*`, `?` a `?` or a `*`.
+    """Match, taking `*` and `?` in `text` for characters: a `*` there fits only a `*`, a `?` a `?` or a `*`.
 
-    Goes back to the last asterisk only, which is enough because one later asterisk can take what an earlier would.
+    What stands between two asterisks is looked for from left to right, each at its first place, which leaves the most
+    room for what follows; so time grows with pattern and text, and not with their product.
     """
-    at = star = 0
-    back = -1
-    place = 0
-    while place < len(text):
-        here = pattern[at] if at < len(pattern) else ""
-        if here == _ANY:
-            back, star = at, place
-            at += 1
-        elif here and (here == text[place] or (here == _ONE and text[place] != _ANY)):
-            at, place = at + 1, place + 1
-        elif back >= 0:
-            star += 1
-            at, place = back + 1, star
-        else:
+    if _ANY not in pattern:
+        return len(pattern) == len(text) and _find(pattern, text, 0, len(text)) == 0
+    first, *between, last = pattern.split(_ANY)
+    start, end = len(first), len(text) - len(last)
+    if start > end or _find(first, text, 0, start) or _find(last, text, end, len(text)) != end:
+        return False
+    for segment in between:
+        if (start := _find(segment, text, start, end)) < 0:
             return False
-    return pattern[at:].strip(_ANY) == ""
+        start += len(segment)
+    return True
+
+
+def _find(segment: str, text: str, start: int, end: int) -> int:
+    """Where a part without asterisks stands first in a part of the text; −1 if nowhere."""
+    if _ONE not in segment:
+        return text.find(segment, start, end)
+    found = _regex(segment).search(text, start, end)
+    return found.start() if found else -1
+
+
+@lru_cache(maxsize=1024)
+def _regex(segment: str) -> re.Pattern[str]:
+    return re.compile("".join(r"[^*]" if c == _ONE else re.escape(c) for c in segment))

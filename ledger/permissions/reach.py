@@ -56,6 +56,10 @@ class Reach:
     notes: tuple[str, ...]
 
 
+MOST_COMPARED = 500_000
+"""Comparisons of a grant with an action of a denial. A policy has some dozens of each."""
+
+
 class _To(Enum):
     PUBLIC = "public"
     OUTSIDE = "outside"
@@ -76,11 +80,15 @@ def reach(grants: Iterable[Grant], owner: Owner) -> Reach:
     """Who can reach the resource, from its grants. See the module for the rules."""
     listed = list(grants)
     denials = [g for g in listed if g.effect is Effect.DENY]
+    allowances = [g for g in listed if g.effect is Effect.ALLOW and g.kind != Kind.POLICY]
     flags = public_access_block(denials)
     notes = _Notes()
+    if len(allowances) * sum(1 + len(denial.actions) for denial in denials) > MOST_COMPARED:
+        notes.add("There are too many denials to hold each grant against them: none is counted.")
+        denials = []
     found: dict[_To, set[str]] = {to: set() for to in _To}
-    for grant in listed:
-        if grant.effect is Effect.ALLOW and grant.kind != Kind.POLICY and not _denied(grant, denials, notes):
+    for grant in allowances:
+        if not _denied(grant, denials, notes):
             to = _blocked(grant, _reached(grant, owner, notes), flags, notes)
             found[to].add(grant.principal)
     public: bool | None = bool(found[_To.PUBLIC])
@@ -130,7 +138,7 @@ _ARN_ACCOUNT = re.compile(
 )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def account_in(arn: str) -> str | None:
     """The account in an ARN of AWS or Alibaba Cloud; None for other texts."""
     found = _ARN_ACCOUNT.fullmatch(arn)

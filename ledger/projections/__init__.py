@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from ledger import catalogue
 from ledger.disclosure import check_disclosures, parse_disclosure
 from ledger.entry import Event, parse_entry
+from ledger.errors import DisclosureRefuted, IntegrityError, MalformedInput
 from ledger.projections.access import access_record
 from ledger.projections.facts import facts_of, papers_of
 from ledger.projections.snapshots import snapshot_record
@@ -31,8 +32,7 @@ def project(events: Iterable[Committed]) -> Projected:
     A member that is not disclosed, or no longer, is None in a row, and gives no fact.
 
     Raises:
-        MalformedInput: for an entry or a disclosure out of form.
-        DisclosureRefuted: for a disclosure that the entry does not commit to.
+        IntegrityError: as `open_event`.
     """
     accesses: list[AccessRecord] = []
     snapshots: list[SnapshotRecord] = []
@@ -52,8 +52,17 @@ def project(events: Iterable[Committed]) -> Projected:
 
 
 def open_event(committed: Committed) -> Event:
-    """The event as far as its disclosures open it, each of them held against the entry. Raises as `project`."""
-    entry = parse_entry(committed.entry)
-    disclosures = [parse_disclosure(text) for text in committed.disclosures]
-    check_disclosures(disclosures, entry.sd, entry.visible)
+    """The event as far as its disclosures open it, each of them held against the entry.
+
+    Raises:
+        IntegrityError: naming the position, for an entry or a disclosure that was changed where it is stored.
+    """
+    try:
+        entry = parse_entry(committed.entry)
+        disclosures = [parse_disclosure(text) for text in committed.disclosures]
+        check_disclosures(disclosures, entry.sd, entry.visible)
+    except (MalformedInput, DisclosureRefuted) as error:
+        raise IntegrityError(
+            f"the event at position {committed.position} is not what was committed", got=error.message
+        ) from None
     return entry.event(disclosures)

@@ -1,9 +1,9 @@
 """Completeness of one transfer: for each phase, which evidence is expected, and whether it is there.
 
-    phase    evidence              because                          cell
-    before   impact-assessment     PIPL 55–56 [T]                   present, 1 event, first at position 12
-    before   deidentification      tier 2 was declared              late: 3 min after the first hop
-    storage  permission-snapshot   PIPL 51 [T]                      missing
+    phase    evidence            because               who asks for it      cell
+    before   impact-assessment   of every transfer     PIPL 55–56 [T]       present, 1 event, first at position 12
+    before   deidentification    tier 2 was declared   proposed policy      late: 3 min after the first hop
+    storage  deletion            was kept until …      PIPL 47 [T]          missing
 
 `EXPECTED` is the table of what is expected: always, or under a condition that the transfer's facts decide. A cell is
 *late* where evidence of the phase before came only after data first crossed, by the events' own times; what was
@@ -152,32 +152,46 @@ def _after_retention(known: Known) -> bool:
     return known.retained_until is not None and known.now >= known.retained_until
 
 
+_SNAPSHOT = f"PIPL 51 [T]; a record of it in each phase: {PROPOSED}"
+
 EXPECTED: tuple[_Expected, ...] = (
-    _Expected(Phase.BEFORE, "declaration", "PIPL 39 [T]", _always),
+    _Expected(Phase.BEFORE, "declaration", "PIPL 55–56 [T]", _always),
     _Expected(Phase.BEFORE, "impact-assessment", "PIPL 55–56 [T]", _always),
     _Expected(
-        Phase.BEFORE, "country-assessment", "数据出境安全评估办法 8(2) [S]", _if_data_cross, each_country=True
+        Phase.BEFORE,
+        "country-assessment",
+        f"数据出境安全评估办法 8(2) [S]; on other routes: {PROPOSED}",
+        _if_data_cross,
+        each_country=True,
     ),
     _Expected(Phase.BEFORE, "route", "PIPL 38 [T]", _if_data_cross),
-    _Expected(Phase.BEFORE, "sign-off", "PIPL 52 [T]", _always),
+    _Expected(Phase.BEFORE, "sign-off", f"PIPL 52 [T]; for each transfer: {PROPOSED}", _always),
     _Expected(Phase.BEFORE, "consent-prompt", PROPOSED, _if_data_cross),
     _Expected(Phase.BEFORE, "consent", "PIPL 39 [T]", _if_data_cross),
     _Expected(Phase.BEFORE, "plugin-authorisation", PROPOSED, _if_plugin),
     _Expected(Phase.BEFORE, "deidentification", PROPOSED, _if_tier(2)),
     _Expected(Phase.BEFORE, "encryption", PROPOSED, _if_tier(3)),
-    _Expected(Phase.BEFORE, "permission-snapshot", "PIPL 51 [T]", _always),
+    _Expected(Phase.BEFORE, "permission-snapshot", _SNAPSHOT, _always),
     _Expected(Phase.TRANSIT, "hop", PROPOSED, _if_data_cross),
     _Expected(Phase.TRANSIT, "segment", PROPOSED, _if_stream),
     _Expected(Phase.TRANSIT, "access", PROPOSED, _if_data_cross),
-    _Expected(Phase.TRANSIT, "permission-snapshot", "PIPL 51 [T]", _if_data_cross),
+    _Expected(Phase.TRANSIT, "permission-snapshot", _SNAPSHOT, _if_data_cross),
     _Expected(Phase.STORAGE, "storage", "PIPL 55–56 [T]", _if_data_cross),
-    _Expected(Phase.STORAGE, "permission-snapshot", "PIPL 51 [T]", _if_data_cross),
+    _Expected(Phase.STORAGE, "permission-snapshot", _SNAPSHOT, _if_data_cross),
     _Expected(Phase.STORAGE, "access", PROPOSED, _if_data_cross),
-    _Expected(Phase.STORAGE, "use-report", "PIPL 6 [T]", _if_stored, _after_a_while),
-    _Expected(Phase.STORAGE, "review", "PIPL 54 [T]", _if_stored, _after_a_while),
+    _Expected(
+        Phase.STORAGE, "use-report", f"PIPL 6 [T]; reporting it: {PROPOSED}", _if_stored, _after_a_while
+    ),
+    _Expected(
+        Phase.STORAGE, "review", f"PIPL 54 [T]; at set intervals: {PROPOSED}", _if_stored, _after_a_while
+    ),
     _Expected(Phase.STORAGE, "deletion", "PIPL 47 [T]", _if_retention_ends, _after_retention),
 )
-"""What is expected of a transfer, and who asks for it."""
+"""What is expected of a transfer, and who asks for it.
+
+A law is named with its mark (`ledger.catalogue.base.MARKS`). Where it asks for something, and a proposal for this
+evidence of it, both are named: a cell must not read as if the law asked for more than it does.
+"""
 
 _CROSSINGS = (
     (Phase.TRANSIT, "hop"),

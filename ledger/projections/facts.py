@@ -117,7 +117,9 @@ def _hop(event: Event) -> Iterator[Said]:
 
 
 def _access(event: Event) -> Iterator[Said]:
-    yield from _told("access-from", text(event.data, "country"))
+    # Anybody may knock from anywhere: only who got in says where the data went.
+    if text(event.data, "outcome") == "allowed":
+        yield from _told("access-from", text(event.data, "country"))
     yield from _told("outcome", text(event.data, "outcome"))
     yield from _told("tls", text(event.data, "tls_version"))
 

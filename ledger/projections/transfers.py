@@ -44,11 +44,6 @@ class Handler:
     country: str | None
     registered: Party | None
 
-    @property
-    def country_differs(self) -> bool:
-        """Whether the register says another country than the declaration."""
-        return self.registered is not None and self.country not in (None, self.registered.country)
-
 
 @dataclass(frozen=True, slots=True)
 class Jurisdictions:
@@ -68,13 +63,15 @@ class Jurisdictions:
     passed: tuple[str, ...]
     """Countries of the hops."""
     accessed_from: tuple[str, ...]
+    """Countries from which an access was allowed: remote access from abroad is an export (标准合同办法 [P/S])."""
     onward: tuple[str, ...]
 
     @property
     def undeclared(self) -> tuple[str, ...]:
         """Countries in which the data were seen and which no declaration names."""
         declared = {*self.declared_recipients, *self.declared_path, *self.platform, *self.persons}
-        return tuple(sorted({*self.passed, *self.stored, *self.onward} - declared))
+        seen = {*self.passed, *self.stored, *self.accessed_from, *self.onward}
+        return tuple(sorted(seen - declared))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,3 +164,32 @@ def test_no_answer_holds_a_key_or_its_hash(client: httpx.Client, bed: Bed, settl
     secret = caller.key[16:]
     for path in ("", "/events", "/batches", "/anchors", "/v1/logs", "/v1/access", "/nothing"):
         assert secret not in caller.get(path).text
+
+
+@pytest.mark.parametrize("path", ["/v1/parties", "/v1/parties/acme"])
+def test_who_only_pushes_does_not_read_the_register(
+    client: httpx.Client, bed: Bed, origin: Origin, path: str
+) -> None:
+    assert_problem(with_key(client, bed, origin, Scope.PUSH).get(path), 403, "forbidden")
+    assert_problem(Caller(client, origin, None).get(path), 401)
+    assert with_key(client, bed, origin, Scope.READ).get(path).status_code == 200
+
+
+def test_what_was_asked_with_a_key_is_kept_in_no_cache(
+    client: httpx.Client, bed: Bed, settled: Origin
+) -> None:
+    caller, stranger = with_key(client, bed, settled, *ALL), Caller(client, settled, None)
+    asked = (
+        "/events",
+        "/events/0/proof",
+        "/v1/access",
+        "/v1/access.csv",
+        "/v1/transfers",
+        "/v1/parties",
+        "/evidence",
+    )
+    for answer in (*(caller.get(path, **PERIOD) for path in asked), stranger.get("/events")):
+        assert answer.headers["cache-control"] == "no-store", answer.url
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "no-store" not in stranger.get("/checkpoint").headers.get("cache-control", "")
+    assert stranger.get("/tile/0/000.p/1").headers["cache-control"] == "max-age=31536000"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from conftest import ALL, Caller, assert_problem
 from support.chains import wired
-from support.ledgers import PARTY, Bed, LedgerMaker, access, serving
+from support.ledgers import PARTY, Bed, LedgerMaker, access, anchor_all, serving
 
 from ledger import canonical
 from ledger.adapters.evm import EvmChain
@@ -166,7 +166,7 @@ def test_an_event_is_proved_only_once_it_is_sealed_and_anchored(caller: Caller, 
         assert_problem(answer, 409, "pending")
         assert int(answer.headers["retry-after"]) > 0
         assert_problem(caller.get("/checkpoint"), 409, "pending")
-    bed.pipeline.anchor(caller.origin)
+    anchor_all(bed.pipeline, caller.origin)
     assert caller.get("/events/0/proof").status_code == 200
     assert caller.get("/checkpoint").status_code == 200
 

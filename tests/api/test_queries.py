@@ -115,12 +115,17 @@ def test_a_form_that_there_is_not_is_a_problem(audited: Caller) -> None:
 
 
 def test_a_spreadsheet_does_not_run_what_an_accessor_wrote(caller: Caller, bed: Bed) -> None:
-    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "plain"]
+    names = [
+        *("=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "\n=1", " =1", "\x00=1", "\ufeff=1", "＝1", "－1"),
+        "a;=1",
+    ]
     values = [access(n, data={**access(n)["data"], "principal": name}) for n, name in enumerate(names)]
     bed.pipeline.push(caller.origin, PARTY, values)
     bed.pipeline.project(caller.origin)
     rows = list(csv.DictReader(io.StringIO(caller.get("/v1/access.csv").text, newline="")))
-    assert [row["principal"] for row in rows] == [f"'{name}" for name in names[:-1]] + ["plain"]
+    assert [row["principal"] for row in rows] == [f"'{name}" for name in names[:-1]] + names[-1:]
+    # Where a semicolon separates, quotes keep it from beginning a cell.
+    assert '"a;=1"' in caller.get("/v1/access.csv").text
     exact = caller.get("/v1/access.ndjson").text.splitlines()
     assert [json.loads(line)["principal"] for line in exact] == names
 
@@ -307,7 +312,7 @@ def test_a_page_of_one_verdict_looks_at_a_bounded_number_of_accesses(audited: Ca
 
     auditor = Auditor(bed.store, bed.log(audited.origin), bed.clock.now())
     page = auditor.judge_accesses(ViewFilter({}), frozenset({Verdict.NOT_PERMITTED}), None, 100, examined=64)
-    assert (page.examined, len(page.judgements)) == (64, 0)
+    assert (page.examined, len(page.rows)) == (64, 0)
     assert page.next is not None
     seen, after = 64, page.next
     while after is not None:

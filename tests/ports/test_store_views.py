@@ -132,6 +132,7 @@ READINGS: dict[str, Callable[[Store], object]] = {
     "accesses that nobody made": lambda store: store.accesses(ORIGIN, ViewFilter({"action": "x"}), None, 9),
     "all accesses": lambda store: list(store.scan_accesses(ORIGIN, EVERY)),
     "snapshots": lambda store: store.snapshots(ORIGIN, EVERY, None, 9),
+    "newest snapshot": lambda store: store.newest_snapshot(ORIGIN, EVERY),
     "all snapshots": lambda store: list(store.scan_snapshots(ORIGIN, EVERY)),
     "snapshots of a resource": lambda store: store.snapshots_of(ORIGIN, "bucket"),
     "transfers": lambda store: store.transfers(ORIGIN, None, 9),
@@ -190,7 +191,7 @@ def test_the_digest_of_the_projections_is_the_same_in_whatever_portions_they_cam
     assert once.hex()[:16] == DIGEST
 
 
-DIGEST = "5f9f6dce1f472506"
+DIGEST = "ca4153a0cdf6064c"
 
 
 def _merged(facts: list[Any]) -> list[Any]:
@@ -306,6 +307,11 @@ def test_the_snapshots_of_a_resource_come_in_the_order_of_their_capture(store: S
     assert store.snapshots(ORIGIN, ViewFilter({"resource": role.format("")}), None, 9) == [snapshots[4]]
     scanned = list(store.scan_snapshots(ORIGIN, EVERY))
     assert [it.position for it in scanned] == [3, 4, 1, 2, 0]
+    assert store.newest_snapshot(ORIGIN, ViewFilter({"resource": "bucket"})) == 0
+    assert (
+        store.newest_snapshot(ORIGIN, ViewFilter({"source_system": "aws-s3"}, since=snapshots[1].time)) == 2
+    )
+    assert store.newest_snapshot(ORIGIN, ViewFilter({"resource": "nothing"})) is None
 
 
 # --- Transfers

@@ -290,6 +290,32 @@ def test_a_row_that_is_gone_is_missed(sound: Sound, tmp_path: Path, table: str) 
     assert examine(file, sound.bed.chain)
 
 
+MADE_UP = {
+    "access_records": "position = (SELECT max(position) FROM events WHERE log = r.log AND position NOT IN"
+    " (SELECT position FROM access_records WHERE log = r.log))",
+    "snapshot_records": "position = (SELECT max(position) FROM events WHERE log = r.log AND position NOT IN"
+    " (SELECT position FROM snapshot_records WHERE log = r.log))",
+    "access_terms": "id = id + 99999, tag = X'00'",
+    "access_postings": "term = term + 99999",
+    "access_blocks": "block = block + 1",
+    "transfer_facts": "subject = 'ghost'",
+    "papers": "subject = 'ghost'",
+    "party_keys": "verifier_key = 'acme+11111111+AQ=='",
+}
+"""What is changed in a copy of a row, so that it may stand beside it."""
+
+
+@pytest.mark.parametrize("table", MADE_UP)
+def test_a_row_that_was_made_up_is_noticed(sound: Sound, tmp_path: Path, table: str) -> None:
+    file = sound.copy(tmp_path)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"CREATE TEMP TABLE r AS SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1")
+        database.execute(f"UPDATE r SET {MADE_UP[table]}")
+        database.execute(f"INSERT INTO {table} SELECT * FROM r")
+        database.commit()
+    assert examine(file, None)
+
+
 def test_an_erased_disclosure_is_no_difference(sound: Sound, tmp_path: Path) -> None:
     """I5, and the views follow what is left."""
     file = sound.copy(tmp_path)

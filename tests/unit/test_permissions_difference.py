@@ -190,3 +190,20 @@ def test_the_exercise_s_other_policies_let_no_outsider_in() -> None:
         assert reached.notes == (
             "cloudtrail.amazonaws.com is a service of the provider: for whom it acts is not told.",
         )
+
+
+def test_thousands_of_changes_are_told_without_comparing_each_with_each() -> None:
+    """Whoever may write snapshots may write long ones; the answer is the same by `apply`, and comes."""
+    a, b = ([make_grant("*", [f"s3:{tag}{n}*"]) for n in range(5000)] for tag in "ab")
+    found = difference(a, b)
+    assert (len(found.removed), len(found.added)) == (5000, 5000)
+    assert apply(found, a) == in_order(b)
+    wide, narrow = ([make_grant("*", [f"s3:{tag}{n}*" for n in range(20_000)])] for tag in "ab")
+    assert difference(wide, narrow).added == tuple(narrow)
+
+
+def test_pairs_are_found_among_few_even_beside_many() -> None:
+    a = [make_grant("*", [f"s3:a{n}*"]) for n in range(2000)] + [make_grant("ann", ["s3:GetObject"])]
+    b = [make_grant("*", [f"s3:b{n}*"]) for n in range(2000)] + [make_grant("ann", ["s3:*"])]
+    (widened,) = difference(a, b).widened
+    assert (widened.before, widened.after) == (a[-1], b[-1])

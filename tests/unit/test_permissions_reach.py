@@ -282,3 +282,13 @@ def test_block_public_access_keeps_out_whom_it_is_for(
 ) -> None:
     found = reach([grant, block(flag)], OWNER)
     assert (found.public, found.external) == (public, external)
+
+
+def test_of_more_denials_than_can_be_held_against_the_grants_none_is_counted() -> None:
+    """It errs to the side of access, and says so."""
+    denials = [make_grant("*", [f"s3:a{n}"], effect=Effect.DENY) for n in range(2000)]
+    allowances = [make_grant("*", [f"s3:a{n}"], kind=Kind.PUBLIC) for n in range(2000)]
+    few, many = reach([*denials[:9], *allowances[:9]], Owner()), reach([*denials, *allowances], Owner())
+    assert (few.public, few.notes) == (False, ())
+    assert many.public
+    assert "too many denials" in many.notes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,18 @@ from hypothesis import strategies as st
 from support.records import access_record, snapshot_record
 
 from ledger.errors import MalformedInput
-from ledger.permissions import GrantUse, Judgement, Owner, Reconciliation, Snapshot, Verdict, reconcile
+from ledger.permissions import (
+    GrantUse,
+    Judgement,
+    Owner,
+    Reconciliation,
+    Snapshot,
+    Verdict,
+    reconcile,
+    resource_key,
+)
 from ledger.permissions.grants import Effect, Grant, Kind, make_grant
-from ledger.permissions.judging import Caveat
+from ledger.permissions.judging import MOST_IN_FORCE, Caveat
 from ledger.records import AccessRecord
 from ledger.types import Position
 
@@ -109,6 +119,38 @@ def test_an_access_that_names_no_resource_is_held_against_what_its_principal_may
 def test_grants_that_are_not_disclosed_clear_and_accuse_nobody() -> None:
     found = judge(access(), Snapshot(Position(0), 0, BUCKET, None))
     assert (found.verdict, found.caveats) == (Verdict.UNKNOWN, (Caveat.UNDISCLOSED,))
+
+
+def test_what_a_snapshot_that_cannot_be_read_denies_may_override_what_another_allows() -> None:
+    unread = replace(snapshot(time=1), grants=None, source_system="another")
+    found = judge(access(), snapshot(ACCOUNT), unread)
+    assert found.verdict is Verdict.CONDITIONAL
+    assert Caveat.UNDISCLOSED in found.caveats
+
+
+def test_a_grant_that_came_into_the_ledger_only_after_the_access_is_told() -> None:
+    """Whoever needs a permission afterwards can date it back; its position is not his to choose."""
+    done, late = access(), replace(snapshot(ACCOUNT), position=Position(500), source_system="another")
+    found = judge(done, late)
+    assert found.verdict is Verdict.PERMITTED
+    assert Caveat.LATER in found.caveats
+    assert Caveat.LATER in judge(done, late, snapshot()).caveats
+    assert Caveat.LATER not in judge(done, late, snapshot(ACCOUNT)).caveats
+    assert Caveat.LATER not in judge(done, snapshot(ACCOUNT)).caveats
+
+
+def test_of_systems_without_end_not_every_one_is_read() -> None:
+    crowd = [replace(snapshot(ACCOUNT), source_system=f"s{n}") for n in range(MOST_IN_FORCE + 1)]
+    assert judge(access(), *crowd[1:]).verdict is Verdict.PERMITTED
+    found = judge(access(), *crowd)
+    assert (found.verdict, found.caveats, found.grants) == (Verdict.UNKNOWN, (Caveat.TOO_MANY,), ())
+
+
+def test_only_a_role_is_known_without_its_path() -> None:
+    role = "arn:aws:iam::111122223333:role/{}reader"
+    assert resource_key(role.format("a/b/")) == resource_key(role.format(""))
+    inside = f"{BUCKET}/{role}"
+    assert resource_key(inside.format("a/")) != resource_key(inside.format("b/"))
 
 
 def test_what_the_owner_s_own_users_may_do_stands_elsewhere() -> None:

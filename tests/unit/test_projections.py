@@ -12,7 +12,7 @@ from ledger import catalogue
 from ledger.canonical import Object
 from ledger.disclosure import parse_disclosure
 from ledger.entry import commit_event, make_entry, parse_event
-from ledger.errors import DisclosureRefuted
+from ledger.errors import IntegrityError
 from ledger.merkle import leaf_hash
 from ledger.projections import open_event, project
 from ledger.records import AccessRecord, Committed, SnapshotRecord
@@ -145,7 +145,7 @@ def test_a_disclosure_of_another_event_is_refuted() -> None:
     mine = committed("access", ACCESS, shown=set())
     other = committed("access", ACCESS | {"principal": "somebody else"}, shown={"principal"})
     forged = Committed(**{f: getattr(mine, f) for f in mine.__slots__} | {"disclosures": other.disclosures})
-    with pytest.raises(DisclosureRefuted):
+    with pytest.raises(IntegrityError, match="position 7 is not what was committed"):
         project([forged])
 
 

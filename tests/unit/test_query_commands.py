@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from pyarrow import parquet
 from support.chains import DevelopmentChain
 from support.commands import ORIGIN, Folder, Ran, initialised, ndjson
+from support.events import DECLARED, event
 from support.ledgers import PARTY, Bed, HandClock, access, serving
 from support.shared_data import shared_file
 
@@ -78,6 +80,16 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "accesses": ("access", "--outcome", "refused", "--limit", "0"),
     "accesses of a day": ("access", "--since", "2026-02-01", "--until", "2026-02-02", "--limit", "0"),
     "snapshots": ("snapshot", "list", "--public"),
+    "a system's snapshots": (
+        "snapshot",
+        "list",
+        "--source-system",
+        "aws.s3",
+        "--party",
+        "acme",
+        "--limit",
+        "3",
+    ),
     "closed snapshots": ("snapshot", "list", "--no-public", "--limit", "3"),
     "transfers": ("transfer", "list"),
     "some transfers": ("transfer", "list", "--limit", "2"),
@@ -131,6 +143,21 @@ def test_a_transfer_is_shown_by_whatever_name_it_has(
             local, remote = (ask(made, "transfer", *words, "--json", *there).json for there in ((), options))
             assert local == remote
             assert remote["transfer"] == name
+
+
+def test_no_party_of_a_declaration_is_passed_over(anvil: DevelopmentChain, tmp_path: Path) -> None:
+    """Neither one without a capacity, nor one that the register knows from another country."""
+    made = initialised(tmp_path / "data", anvil)
+    parties = [
+        {"party": "acme", "role": "platform", "country": "SG", "capacity": "data-exporter"},
+        {"party": "broker", "role": "mcn", "country": "PA"},
+    ]
+    declared = event("declaration", {**DECLARED, "parties": parties})
+    assert made.run("push", "--log", ORIGIN, stdin=ndjson([declared])).code == 0
+    assert made.run("worker", "--once").code == 0
+    shown = ask(made, "transfer", "show", "live-1").out
+    assert re.search(r"exporter: acme \(.*\), SG; registered in CN", shown)
+    assert "takes part: broker, PA\n" in shown
 
 
 def test_a_table_says_that_there_is_more(folder: Folder) -> None:

@@ -161,6 +161,11 @@ class Views(Registers):
         query = _SNAPSHOTS.where(*where).order_by(_snapshot.position).limit(clip(limit))
         return codec.read_all(self._view(origin, query), snapshot_record)
 
+    def newest_snapshot(self, origin: Origin, which: ViewFilter) -> Position | None:
+        query = select(_snapshot.position).where(*_snapshots_asked(self._number_of(origin), which))
+        newest = query.order_by(_snapshot.captured.desc(), _snapshot.position.desc()).limit(1)
+        return next((Position(row.position) for row in self._view(origin, newest)), None)
+
     def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
         query = _SNAPSHOTS.where(*_snapshots_asked(self._number_of(origin), which))
         rows = reading.pages(partial(self._view, origin), query, [_snapshot.captured, _snapshot.position])
