@@ -126,9 +126,9 @@ class Pipeline:
         """
         now = self.clock.now()
         self.guard.require_held(origin)
-        log = self._log(origin)
-        statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
-        signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+        this = self._log(origin)
+        statements = self.accept(values, opaque=this.opaque, signed=signature is not None)
+        signed = check_signature(this, party, statements, signature, self._keys(party, signature))
         with self.store.writing(origin) as transaction:
             work = _Push(origin, party, self._received(now, transaction), transaction)
             work.sort(statements)
@@ -136,9 +136,10 @@ class Pipeline:
                 transaction.keep_conflicts(work.attempts)
             elif work.fresh:
                 receipt = self._receipt(origin, work)
+                kept = signed.kept(receipt.first, receipt.count, work.received) if signed else None
                 transaction.append(work.fresh, receipt)
-                if signed:
-                    transaction.keep_signature(signed.kept(receipt.first, receipt.count, work.received))
+                if kept:
+                    transaction.keep_signature(kept)
         if work.conflicts:
             raise work.conflict_error()
         return self._result(origin, work)
