@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, SALT_BYTES, Disclosure, disclose
+from ledger.disclosure import RESERVED, Disclosure
 from ledger.entry import SD_ALG, VERSION, Event, Statement, invalid, parse_event
 from ledger.errors import MalformedInput
 from ledger.types import Origin, PartyId, format_time, from_base64url
@@ -30,6 +30,9 @@ VisibleMembers: TypeAlias = "Callable[[Event], frozenset[str]]"
 """Holds an event against its type (raises InvalidEvent), and answers which members that keeps visible."""
 
 _END = b',"v":1}'
+_FORM = 'expected the base64url of ["salt", "name", value]'
+_SALT = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
+"""The base64url of 16 bytes: the last character holds two bits and four zeros."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 """A name that may be told in an error: one that looks otherwise might be somebody's address."""
 
@@ -76,7 +79,7 @@ class StatementReader:
     """Reads the statements of one push, in which no salt may stand twice."""
 
     def __init__(self) -> None:
-        self._salts: set[bytes] = set()
+        self._salts: set[str] = set()
 
     def read(self, value: Value, visible_of: VisibleMembers) -> Statement:
         """The statement that a party sent as a JSON value, held against the rules of its envelope and its type.
@@ -114,23 +117,23 @@ class StatementReader:
     def _disclosure(self, text: Value) -> Disclosure | str:
         """A disclosure, or what is wrong with it: in words that quote nothing of it."""
         try:
-            array = canonical.parse(from_base64url(text)) if isinstance(text, str) else None
-            match array:
-                case [str(spelled), str(name), value] if name not in RESERVED:
-                    salt = from_base64url(spelled)
-                case _:
-                    return 'expected the base64url of ["salt", "name", value]'
+            data = from_base64url(text) if isinstance(text, str) else b""
+            array = canonical.parse(data)
         except MalformedInput:
-            return 'expected the base64url of ["salt", "name", value]'
-        if len(salt) != SALT_BYTES:
-            return f"expected a salt of {SALT_BYTES} bytes"
+            return _FORM
+        match array:
+            case [str(salt), str(name), value] if isinstance(text, str) and name not in RESERVED:
+                pass
+            case _:
+                return _FORM
+        if not _SALT.fullmatch(salt):
+            return "expected a salt of 16 bytes in base64url"
         if salt in self._salts:
             return "a salt that stands twice in the push"
         self._salts.add(salt)
-        disclosure = disclose(salt, name, value)
-        if disclosure.text != text:
+        if canonical.encode(array) != data:
             return "expected canonical JSON (RFC 8785) under the base64url"
-        return disclosure
+        return Disclosure(text, name, value)
 
 
 def _members(value: Value) -> tuple[Object, Object, list[Value]]:

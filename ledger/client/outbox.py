@@ -72,8 +72,9 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events that are pushed together, in order; the same ones until that push is answered."""
+    """Events that are pushed together, in order; the same ones until that push is answered. No two have one number."""
 
+    number: int
     queued: tuple[Queued, ...]
     signed: bool
 
@@ -196,16 +197,24 @@ class Outbox:
     def next_batch(self) -> Batch | None:
         """The batch to push now: the one that was sent and not answered, else the first that wait; None if none do."""
         with self._writing() as database:
-            oldest = "SELECT MIN(batch) FROM events WHERE problem IS NULL AND batch IS NOT NULL"
-            if sent := _queued(database, f"batch = ({oldest})"):
-                return Batch(tuple(sent), self.signed)
-            waiting = _queued(database, "batch IS NULL", BATCH_EVENTS)
-            sizes = accumulate(len(it.body) for it in waiting)
-            fits = max(1, sum(size <= BATCH_BYTES for size in sizes))
+            (oldest,) = database.execute("SELECT MIN(batch) FROM events WHERE problem IS NULL").fetchone()
+            if oldest is not None:
+                return Batch(oldest, _queued(database, oldest), self.signed)
+            waiting = _queued(database, None, BATCH_EVENTS)
             if not waiting:
                 return None
-            self._mark(database, waiting[:fits], waiting[0].number)
-            return Batch(tuple(waiting[:fits]), self.signed)
+            sizes = accumulate(len(it.body) for it in waiting)
+            fits = max(1, sum(size <= BATCH_BYTES for size in sizes))
+            return self._fix(database, waiting[:fits])
+
+    def _fix(self, database: sqlite3.Connection, events: tuple[Queued, ...]) -> Batch:
+        (number,) = database.execute(
+            "UPDATE meta SET value = CAST(value + 1 AS TEXT) WHERE name = 'batches' RETURNING value"
+        ).fetchone()
+        database.executemany(
+            "UPDATE events SET batch = ? WHERE number = ?", [(int(number), event.number) for event in events]
+        )
+        return Batch(int(number), events, self.signed)
 
     def acknowledge(self, batch: Batch, answer: PushAnswer, unshown: Mapping[int, str]) -> None:
         """Keep the receipts and let the batch's events go, but for those `unshown`: they are set aside, with why."""
@@ -222,19 +231,21 @@ class Outbox:
     def set_aside(self, batch: Batch, problems: Mapping[int, str]) -> None:
         """Set the events at these indexes aside, each with a reason; the others wait again."""
         with self._writing() as database:
-            self._mark(database, batch.queued, None)
             self._set_aside(database, batch, problems)
+            self._release(database, batch, batch.queued)
 
     def halve(self, batch: Batch) -> None:
         """Make two of a batch of two or more: the first half is to be pushed next."""
         half = len(batch.queued) // 2
         with self._writing() as database:
-            self._mark(database, batch.queued[half:], None)
+            self._release(database, batch, batch.queued[half:])
 
     @staticmethod
-    def _mark(database: sqlite3.Connection, events: Sequence[Queued], batch: int | None) -> None:
+    def _release(database: sqlite3.Connection, batch: Batch, events: Sequence[Queued]) -> None:
+        """Let events of a batch wait for another; those that another process has put into another stay there."""
         database.executemany(
-            "UPDATE events SET batch = ? WHERE number = ?", [(batch, event.number) for event in events]
+            "UPDATE events SET batch = NULL WHERE number = ? AND batch = ?",
+            [(event.number, batch.number) for event in events],
         )
 
     @staticmethod
@@ -285,6 +296,11 @@ class Outbox:
     def _create_file(self) -> None:
         try:
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         except OSError as error:
             raise _unavailable(self.path, error) from None
 
@@ -298,7 +314,8 @@ class Outbox:
                     raise NotFound(f"{self.path} is empty", advice="Name the log to make an outbox.")
                 for statement in _SCHEMA.split(";"):
                     database.execute(statement)
-                told = {"version": _VERSION, "origin": origin, "signed": str(int(bool(signed)))}
+                signs = str(int(bool(signed)))
+                told = {"version": _VERSION, "origin": origin, "signed": signs, "batches": "0"}
                 database.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
             try:
                 meta = dict(database.execute("SELECT name, value FROM meta").fetchall())
@@ -343,9 +360,10 @@ class Outbox:
             raise _unavailable(self.path, error) from None
 
 
-def _queued(database: sqlite3.Connection, where: str, most: int = -1) -> list[Queued]:
-    query = f"SELECT number, body FROM events WHERE problem IS NULL AND {where} ORDER BY number LIMIT ?"  # noqa: S608
-    return [Queued(*row) for row in database.execute(query, (most,))]
+def _queued(database: sqlite3.Connection, batch: int | None, most: int = -1) -> tuple[Queued, ...]:
+    """Events of a batch, or of none, in their order."""
+    query = "SELECT number, body FROM events WHERE problem IS NULL AND batch IS ? ORDER BY number LIMIT ?"
+    return tuple(Queued(*row) for row in database.execute(query, (batch, most)))
 
 
 def _statement(reader: StatementReader, value: Value) -> Statement:

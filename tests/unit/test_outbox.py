@@ -633,3 +633,19 @@ def test_two_processes_that_flush_at_once_deliver_everything_once(
         covered = [open_receipt(note, bed.key(origin)) for note in outbox.receipts()]
         assert sum(receipt.count for receipt in covered) == 40
     assert ids(bed, origin) == numbered(range(40))
+
+
+def test_one_process_s_refusal_does_not_undo_another_s_batch(path: Path) -> None:
+    """Two push the same batch and both are refused; one is already pushing what is left of it."""
+    with opened(path) as one, opened(path) as two:
+        one.put(accesses(range(5)))
+        first, second = one.next_batch(), two.next_batch()
+        assert first is not None
+        assert first == second
+        one.set_aside(first, {2: "no"})
+        rest = one.next_batch()
+        two.set_aside(first, {2: "no"})
+        two.halve(first)
+        assert two.next_batch() == rest
+        assert rest is not None
+        assert [event.id for event in rest.events()] == numbered([0, 1, 3, 4])
