@@ -6,13 +6,14 @@ Only SHA-256 of the secret is stored; the secret has 256 random bits, so no slow
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from api.services import KnownLog, Ledger
+from api.services import KnownLog, Ledger, Services
 from ledger.errors import Forbidden, NotFound, Unauthenticated
 from ledger.keys import secret_hash, split_key
 from ledger.records import ApiKey, Log, Scope
@@ -20,17 +21,39 @@ from ledger.records import ApiKey, Log, Scope
 _bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
 
 
-def caller(
-    ledger: Ledger, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> ApiKey:
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def caller(ledger: Ledger, credentials: _Credentials) -> ApiKey:
     """The valid API key of this request."""
+    id, secret = _presented(credentials)
+    return _checked(_read(ledger, id), secret)
+
+
+async def frequent_caller(ledger: Ledger, credentials: _Credentials) -> ApiKey:
+    """As `caller`, by what the store said within the last second (`RecentKeys`)."""
+    id, secret = _presented(credentials)
+    key = ledger.keys.get(id)
+    if key is None:
+        key = await run_in_threadpool(_read, ledger, id)
+        ledger.keys.put(key)
+    return _checked(key, secret)
+
+
+def _presented(credentials: HTTPAuthorizationCredentials | None) -> tuple[str, str]:
     if credentials is None:
         raise Unauthenticated("no API key")
-    id, secret = split_key(credentials.credentials)
+    return split_key(credentials.credentials)
+
+
+def _read(ledger: Services, id: str) -> ApiKey:
     try:
-        key = ledger.store.api_key(id)
+        return ledger.store.api_key(id)
     except NotFound:
         raise Unauthenticated("an unknown API key") from None
+
+
+def _checked(key: ApiKey, secret: str) -> ApiKey:
     if not hmac.compare_digest(key.secret_hash, secret_hash(secret)):
         raise Unauthenticated("an unknown API key")
     if key.revoked is not None:
@@ -41,15 +64,24 @@ def caller(
 Caller = Annotated[ApiKey, Depends(caller)]
 
 
-def requires(scope: Scope) -> Callable[..., ApiKey]:
+def requires(scope: Scope) -> Callable[..., Awaitable[ApiKey]]:
     """A dependency: the caller's key, if it has `scope` on the log in the path."""
 
-    def check(key: Caller, log: KnownLog) -> ApiKey:
-        if key.origin != log.origin:
-            raise Forbidden("this API key is bound to another log", expected=key.origin, got=log.origin)
-        return with_scope(key, scope)
+    async def check(key: Caller, log: KnownLog) -> ApiKey:
+        return _on_log(key, log, scope)
 
     return check
+
+
+async def pusher(key: Annotated[ApiKey, Depends(frequent_caller)], log: KnownLog) -> ApiKey:
+    """The caller's key, if it may push to the log in the path."""
+    return _on_log(key, log, Scope.PUSH)
+
+
+def _on_log(key: ApiKey, log: Log, scope: Scope) -> ApiKey:
+    if key.origin != log.origin:
+        raise Forbidden("this API key is bound to another log", expected=key.origin, got=log.origin)
+    return with_scope(key, scope)
 
 
 def _log_of_key(scope: Scope) -> Callable[..., Log]:
@@ -83,6 +115,6 @@ def with_scope(key: ApiKey, scope: Scope) -> ApiKey:
 ReadLog = Annotated[Log, Depends(_log_of_key(Scope.READ))]
 DisclosedLog = Annotated[Log, Depends(_log_of_key(Scope.DISCLOSE))]
 """Rows of projections hold what disclosures say, so reading them needs the scope for these."""
-Pusher = Annotated[ApiKey, Depends(requires(Scope.PUSH))]
+Pusher = Annotated[ApiKey, Depends(pusher)]
 Reader = Annotated[ApiKey, Depends(requires(Scope.READ))]
 Discloser = Annotated[ApiKey, Depends(requires(Scope.DISCLOSE))]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -13,7 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.requests import RequestTelemetry, route_of
 from api.schemas import Problem
+from api.services import of_app
 from ledger import errors
 
 log = structlog.get_logger(__name__)
@@ -24,7 +26,9 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[type[errors.LedgerError], HTTPStatus] = {
     errors.MalformedInput: HTTPStatus.BAD_REQUEST,
     errors.InvalidEvent: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotSigned: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.Conflict: HTTPStatus.CONFLICT,
@@ -40,15 +44,17 @@ _HEADERS: dict[type[errors.LedgerError], dict[str, str]] = {
     errors.Unauthenticated: {"WWW-Authenticate": 'Bearer realm="transfer-ledger"'},
     errors.Pending: {"Retry-After": "5"},
     errors.Unavailable: {"Retry-After": "5"},
+    errors.Overloaded: {"Retry-After": "1"},
 }
 
 
-_TEXTS = {
+TEXTS = {
     400: "Out of form",
     401: "No valid API key",
     403: "The API key does not reach this far",
     404: "No such thing",
     405: "Another method",
+    408: "The body did not come in time",
     409: "A conflict with what stands, or not anchored yet",
     413: "Over a limit",
     415: "A media type that is not taken",
@@ -59,7 +65,7 @@ _TEXTS = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of these problem answers, for a router or route."""
-    return {status: {"model": Problem, "description": _TEXTS[status]} for status in statuses}
+    return {status: {"model": Problem, "description": TEXTS[status]} for status in statuses}
 
 
 def _as_problems(document: dict[str, Any]) -> dict[str, Any]:
@@ -79,41 +85,78 @@ def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document, and its documentation say so."""
     describe = app.openapi
     app.openapi = lambda: _as_problems(describe())  # type: ignore[method-assign]
-    app.add_exception_handler(errors.LedgerError, _ledger_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _defect)
+    for kind in (errors.LedgerError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, refuse)
+    app.add_middleware(RequestTelemetry, refuse=refuse)
 
 
-def problem(
-    status: int, kind: str, title: str, headers: dict[str, str] | None = None, **members: Any
-) -> JSONResponse:
-    """A problem document of the type `urn:transfer-ledger:problem:<kind>`."""
-    body = {"type": f"urn:transfer-ledger:problem:{kind}", "title": title, "status": status}
-    body |= {name: value for name, value in members.items() if value not in (None, "")}
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is answered for an error: the members of a problem document, and the HTTP headers."""
+
+    status: HTTPStatus
+    kind: str
+    title: str
+    members: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def refuse(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an error: a problem document of the type `urn:transfer-ledger:problem:<kind>`."""
+    refusal = refusal_of(error)
+    tell(request, error, refusal)
+    body = {
+        "type": f"urn:transfer-ledger:problem:{refusal.kind}",
+        "title": refusal.title,
+        "status": refusal.status,
+        **{name: value for name, value in refusal.members.items() if value not in (None, "")},
+    }
+    return JSONResponse(body, refusal.status, refusal.headers, media_type=MEDIA_TYPE)
+
+
+def tell(request: Request, error: Exception, refusal: Refusal) -> None:
+    """Count a refusal, and log what is the ledger's own trouble."""
+    of_app(request.scope).meter.refused(refusal.kind, error)
+    if refusal.status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("defect", route=route_of(request.scope), exc_info=error)
+    elif refusal.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("refused", route=route_of(request.scope), error=str(error))
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What is answered for an error."""
+    if isinstance(error, errors.LedgerError):
+        return _ledger_error(error)
+    if isinstance(error, RequestValidationError):
+        return _validation_error(error)
+    if isinstance(error, HTTPException):
+        return _http_error(error)
+    return Refusal(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal-server-error",
+        "A defect of the ledger",
+        {"advice": "Nothing was acknowledged. Please report it with the answer's X-Request-Id."},
+    )
 
 
 def _nearest(error: errors.LedgerError, table: Mapping[type[errors.LedgerError], T], default: T) -> T:
     return next((table[kind] for kind in type(error).__mro__ if kind in table), default)
 
 
-def _ledger_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, errors.LedgerError)
-    status = _nearest(error, _STATUS, HTTPStatus.BAD_REQUEST)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("refused", path=request.url.path, error=str(error))
-    name = type(error).__name__
-    return problem(
-        status,
-        re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower(),
-        re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize(),
-        _nearest(error, _HEADERS, {}),
-        detail=error.message,
-        expected=_text(error.expected),
-        got=_text(error.got),
-        advice=error.advice,
+def _ledger_error(error: errors.LedgerError) -> Refusal:
+    members = {
+        "detail": error.message,
+        "expected": _text(error.expected),
+        "got": _text(error.got),
+        "advice": error.advice,
         **error.details,
+    }
+    return Refusal(
+        _nearest(error, _STATUS, HTTPStatus.BAD_REQUEST),
+        error.kind,
+        error.kind.replace("-", " ").capitalize(),
+        members,
+        _nearest(error, _HEADERS, {}),
     )
 
 
@@ -121,32 +164,20 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+def _validation_error(error: RequestValidationError) -> Refusal:
     # The input itself is left out: it may be personal.
     problems = [{"at": ".".join(map(str, e["loc"])), "problem": e["msg"]} for e in error.errors()]
-    return problem(
+    detail = f"{problems[0]['at']}: {problems[0]['problem']}" if problems else None
+    return Refusal(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid-parameter",
         "Invalid parameter",
-        detail=f"{problems[0]['at']}: {problems[0]['problem']}" if problems else None,
-        problems=problems,
+        {"detail": detail, "problems": problems},
     )
 
 
-def _http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+def _http_error(error: HTTPException) -> Refusal:
     status = HTTPStatus(error.status_code)
     advice = "See /docs for what there is." if status is HTTPStatus.NOT_FOUND else None
-    headers = dict(error.headers or {})
-    return problem(status, status.name.lower().replace("_", "-"), status.phrase, headers, advice=advice)
-
-
-def _defect(request: Request, error: Exception) -> JSONResponse:
-    log.error("defect", path=request.url.path, exc_info=error)
-    return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal-server-error",
-        "A defect of the ledger",
-        advice="Nothing was acknowledged. Please report it with the time of the request.",
-    )
+    kind = status.name.lower().replace("_", "-")
+    return Refusal(status, kind, status.phrase, {"advice": advice}, error.headers or {})

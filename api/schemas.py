@@ -32,6 +32,19 @@ EVENT = {
     },
 }
 
+SIGNED_PUSH = {
+    "signature": f"transfer-ledger/push/v1\n{ORIGIN}\ncount 1\nroot {DIGEST}\n\n— acme lCNEu+x1OiLb…\n",
+    "statements": [
+        {
+            "event": {name: value for name, value in EVENT.items() if name != "data"},
+            "visible": {"outcome": "allowed", "source_system": "aws.s3", "completeness": "best-effort"},
+            "disclosures": [
+                "WyIzek1ub2N5NWhtblQ5cm4yQVRXenh3IiwicHJpbmNpcGFsIiwicm9sZS9yZXBsYXktZWRpdG9yIl0"
+            ],
+        }
+    ],
+}
+
 
 class Problem(BaseModel):
     """A problem document (RFC 9457). Further members depend on the type."""
@@ -99,8 +112,12 @@ class LogOut(BaseModel):
     contract: ContractOut
     created: str
     opaque: bool = Field(description="Whether it takes types that the catalogue does not know.")
+    require_signature: bool = Field(description="Whether it takes only pushes that their party has signed.")
     size: int = Field(description="Number of events.")
     batches: int = Field(description="Number of sealed batches.")
+    projected: int = Field(
+        description="How many events, from the first, the lists of accesses, snapshots and transfers take in."
+    )
 
 
 class PushedOut(BaseModel):
@@ -117,6 +134,23 @@ class PushOut(BaseModel):
 
     events: list[PushedOut]
     receipts: list[str] = Field(description="Signed notes (C2SP signed-note).")
+
+
+class PartialSuccessOut(BaseModel):
+    rejectedLogRecords: str | None = Field(None, examples=["1"])  # noqa: N815  # OTLP's names
+    errorMessage: str | None = None  # noqa: N815
+
+
+class ExportLogsOut(BaseModel):
+    """OTLP's `ExportLogsServiceResponse`: empty if every record was taken."""
+
+    partialSuccess: PartialSuccessOut | None = None  # noqa: N815
+
+
+class StatusOut(BaseModel):
+    """`google.rpc.Status`, as OTLP answers errors."""
+
+    message: str
 
 
 class EventOut(BaseModel):
@@ -203,6 +237,7 @@ class ReadyOut(BaseModel):
     """Whether the ledger can take pushes now, and what is in the way."""
 
     ready: bool
+    stopping: bool = Field(description="Whether this process was told to end.")
     store: str = Field(examples=["ok"])
     chain: str = Field(examples=["ok"])
     logs: dict[str, str] = Field(examples=[{ORIGIN: "ok"}])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from api import schemas
 from ledger import catalogue
+from ledger.commit import PushResult
 from ledger.disclosure import Disclosure, parse_disclosure
 from ledger.documents import proof_path
 from ledger.entry import Entry, parse_entry
 from ledger.errors import Pending
-from ledger.pipeline import PushResult
 from ledger.proof import anchor_document
 from ledger.proving import anchor_of
 from ledger.records import (
@@ -21,10 +23,10 @@ from ledger.records import (
     Scope,
     SealedBatch,
 )
-from ledger.types import Origin, format_time, to_base64
+from ledger.types import Origin, Position, format_time, to_base64
 
 
-def log_out(log: Log, head: LogHead) -> schemas.LogOut:
+def log_out(log: Log, head: LogHead, projected: Position) -> schemas.LogOut:
     return schemas.LogOut(
         origin=log.origin,
         party=log.party,
@@ -32,25 +34,30 @@ def log_out(log: Log, head: LogHead) -> schemas.LogOut:
         contract=schemas.ContractOut(chain_id=log.contract.chain_id, address=log.contract.address),
         created=format_time(log.created),
         opaque=log.opaque,
+        require_signature=log.require_signature,
         size=head.size,
         batches=head.batches,
+        projected=projected,
     )
 
 
-def push_out(result: PushResult) -> schemas.PushOut:
-    return schemas.PushOut(
-        events=[
-            schemas.PushedOut(
-                source=pushed.event.source,
-                id=pushed.event.id,
-                status=pushed.status,
-                position=pushed.position,
-                leaf=pushed.leaf.base64,
-                receipt=pushed.receipt,
-            )
-            for pushed in result.events
-        ],
-        receipts=list(result.receipts),
+def push_json(result: PushResult) -> bytes:
+    """`schemas.PushOut` as JSON: of thousands of events, models would take longer than their commit."""
+    return orjson.dumps(
+        {
+            "events": [
+                {
+                    "source": pushed.event.source,
+                    "id": pushed.event.id,
+                    "status": pushed.status.value,
+                    "position": pushed.position,
+                    "leaf": pushed.leaf.base64,
+                    "receipt": pushed.receipt,
+                }
+                for pushed in result.events
+            ],
+            "receipts": result.receipts,
+        }
     )
 
 

@@ -37,6 +37,7 @@ from ledger.ports import (
     TransactionOutcome,
 )
 from ledger.records import Anchoring, AnchorState, StoredCheckpoint
+from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer
 from ledger.types import BatchNo, Digest, Origin, log_id
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,8 @@ class AnchorMachine:
         clock: Clock,
         guard: HistoryGuard,
         policy: Policy,
+        meter: Meter = NO_METER,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._store = store
         self._chain = chain
@@ -62,6 +65,8 @@ class AnchorMachine:
         self._clock = clock
         self._guard = guard
         self._policy = policy
+        self._meter = meter
+        self._tracer = tracer
 
     def advance(self, origin: Origin) -> list[Anchoring]:
         """Take a log as far as it goes now, and answer the attempts that live, by first batch.
@@ -87,7 +92,8 @@ class AnchorMachine:
 
     def _advance(self, origin: Origin, attempt: Anchoring) -> None:
         if attempt.state in (AnchorState.INTENDED, AnchorState.SENT):
-            attempt = self._send(origin, attempt)
+            with self._tracer.span("anchor", {"log": origin, "batches": attempt.count}):
+                attempt = self._send(origin, attempt)
         if attempt.state is AnchorState.MINED:
             self._confirm(origin, attempt)
 
@@ -229,6 +235,7 @@ class AnchorMachine:
         return changed
 
     def _tell(self, origin: Origin, anchoring: Anchoring) -> None:
+        self._meter.anchoring(origin, anchoring.state, anchoring.count)
         batches = f"{anchoring.first}..{anchoring.end - 1}"
         log.info(f"anchor {anchoring.state}", log=origin, batches=batches, tx=anchoring.tx_hash.hex0x)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ledger.entry import Phase
+from ledger.entry import Event, Phase
 from ledger.errors import MalformedInput, NotFound
 from ledger.permissions import (
     Difference,
@@ -33,11 +33,13 @@ from ledger.permissions import (
 from ledger.ports import Store
 from ledger.projections import open_event
 from ledger.projections.completeness import Matrix, completeness
+from ledger.projections.facts import PAPERS
 from ledger.projections.transfers import PaperEvent, TransferView, transfer_view
 from ledger.records import (
     LOG_WIDE,
     AccessRecord,
     Committed,
+    EventFilter,
     Log,
     Party,
     SnapshotPlace,
@@ -49,8 +51,10 @@ from ledger.types import Origin, PartyId, Position
 
 T = TypeVar("T")
 
-MOST_PAPERS = 200
-"""Papers of a transfer that are read, the newest; a transfer has about ten."""
+MOST_OF_A_KIND = 10
+"""Papers of each kind that are read of a transfer, the newest; a transfer has one or two."""
+PAPER_BYTES = 4 * 2**20
+"""Bytes of papers after which a page of transfers ends; a paper has two or three thousand."""
 EXAMINED = 2000
 """Accesses that one page of a reconciliation examines at most."""
 
@@ -69,15 +73,22 @@ class Auditor:
 
     # --- Transfers ---------------------------------------------------------------------------------------------------
 
-    def transfers(self, after: str | None, limit: int) -> list[TransferView]:
-        """Transfers by name, those after `after` only, at most `limit`."""
+    def transfers(self, after: str | None, limit: int) -> TransferPage:
+        """Transfers by name, those after `after` only, at most `limit`; fewer if their papers are long."""
         subjects = self.store.transfers(self.log.origin, after, limit)
-        facts, parties = self._facts([*subjects, LOG_WIDE]), _Parties(self.store)
-        return [self._view(subject, facts, parties) for subject in subjects]
+        facts, views = self._facts([*subjects, LOG_WIDE]), list[TransferView]()
+        parties, papers = _Parties(self.store), _Papers(self.store, self.log.origin)
+        for subject in subjects:
+            if papers.bytes >= PAPER_BYTES:
+                break
+            views.append(self._view(subject, facts, parties, papers))
+        is_last = len(views) == len(subjects) < limit
+        return TransferPage(views, None if is_last else views[-1].subject)
 
     def transfer(self, subject: str) -> TransferView:
         """One transfer. Raises NotFound."""
-        return self._view(subject, self._facts_of(subject), _Parties(self.store))
+        facts, papers = self._facts_of(subject), _Papers(self.store, self.log.origin)
+        return self._view(subject, facts, _Parties(self.store), papers)
 
     def completeness(self, subject: str) -> Matrix:
         """What is there and what is missing of one transfer. Raises NotFound."""
@@ -99,8 +110,9 @@ class Auditor:
     ) -> list[Committed]:
         """Events of a transfer in order of time and position. Raises NotFound for a transfer without any event."""
         found = self.store.timeline(self.log.origin, subject, phase, types, after, limit)
-        if not found:
-            self._facts_of(subject)
+        # Events are asked, not facts: these come of members, too, that whoever asks may not see.
+        if not found and not self.store.events(self.log.origin, EventFilter(subject=subject), None, 1):
+            raise _no_transfer(subject)
         return found
 
     def _facts(self, subjects: Sequence[str]) -> dict[str, list[TransferFact]]:
@@ -112,23 +124,17 @@ class Auditor:
     def _facts_of(self, subject: str) -> dict[str, list[TransferFact]]:
         facts = self._facts([subject, LOG_WIDE])
         if subject == LOG_WIDE or not facts[subject]:
-            raise NotFound("no such transfer", got=repr(subject[:100]), advice="`transfer list` lists them.")
+            raise _no_transfer(subject)
         return facts
 
-    def _papers(self, subject: str) -> list[PaperEvent]:
-        papers = self.store.papers(self.log.origin, subject, MOST_PAPERS)
-        return [(committed.position, open_event(committed)) for committed in papers]
-
-    def _view(self, subject: str, facts: dict[str, list[TransferFact]], parties: _Parties) -> TransferView:
-        platform = parties.find(self.log.party)
-        papers = self._papers(subject)
-        return transfer_view(
-            subject, facts[subject], facts[LOG_WIDE], papers, parties.find, platform, self.now
-        )
+    def _view(
+        self, subject: str, facts: dict[str, list[TransferFact]], parties: _Parties, papers: _Papers
+    ) -> TransferView:
+        platform, read = parties.find(self.log.party), papers.of(subject)
+        return transfer_view(subject, facts[subject], facts[LOG_WIDE], read, parties.find, platform, self.now)
 
     def _matrix(self, subject: str, facts: dict[str, list[TransferFact]]) -> Matrix:
-        papers = [event for _, event in self._papers(subject)]
-        return completeness(subject, facts[subject], facts[LOG_WIDE], papers, self.now)
+        return completeness(subject, facts[subject], facts[LOG_WIDE], self.now)
 
     # --- Permissions -------------------------------------------------------------------------------------------------
 
@@ -250,6 +256,14 @@ class Auditor:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferPage:
+    """Transfers by name, and after which one to go on (None: no more)."""
+
+    views: Sequence[TransferView]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two snapshots of one resource, what changed between them, and how far each reaches."""
 
@@ -319,6 +333,24 @@ class _Parties:
 
 
 @dataclass(slots=True)
+class _Papers:
+    """The papers of transfers, each read once: one may cover thousands. `bytes` is how much was read."""
+
+    store: Store
+    origin: Origin
+    read: dict[Position, Event] = field(default_factory=dict)
+    bytes: int = 0
+
+    def of(self, subject: str) -> list[PaperEvent]:
+        positions = self.store.papers(self.origin, subject, PAPERS, MOST_OF_A_KIND)
+        if new := [position for position in positions if position not in self.read]:
+            for committed in self.store.events_at(self.origin, new):
+                self.bytes += committed.size
+                self.read[committed.position] = open_event(committed)
+        return [(position, self.read[position]) for position in positions if position in self.read]
+
+
+@dataclass(slots=True)
 class _InForce:
     """The snapshots in force at any time, read as they are needed: of a resource once, each snapshot once."""
 
@@ -350,6 +382,10 @@ class _InForce:
             (record,) = self.store.snapshots(self.origin, ViewFilter({}), Position(position - 1), 1)
             self.snapshots[position] = _legible(record)
         return self.snapshots[position]
+
+
+def _no_transfer(subject: str) -> NotFound:
+    return NotFound("no such transfer", got=repr(subject[:100]), advice="`transfer list` lists them.")
 
 
 _SHARED = ("phase", "subject", "party")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ledger.errors import MalformedInput
-from ledger.merkle import BatchTree, leaf_hash
+from ledger.merkle import leaf_hash, tree_root
 from ledger.types import MAX_INTEGER, BatchNo, Digest, LogId, Position
 
 _FORMAT = struct.Struct(">32sQQIQ32s")
@@ -77,4 +77,6 @@ def close_batch(
     log: LogId, batch_no: BatchNo, first_leaf: Position, leaves: Sequence[bytes], closed_at: int
 ) -> BatchHeader:
     """The header of the batch that these leaf hashes (at least one) form. `closed_at` is Unix seconds."""
-    return BatchHeader(log, batch_no, first_leaf, len(leaves), closed_at, BatchTree(leaves).root)
+    if not leaves:
+        raise ValueError("a batch has at least one leaf")
+    return BatchHeader(log, batch_no, first_leaf, len(leaves), closed_at, tree_root(leaves))

@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ledger.adapters.clock import SystemClock
-from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile
+from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile, SignerFile
 from ledger.anchor import ContractRef
 from ledger.errors import InputError, NotFound
 from ledger.keys import api_key_text
 from ledger.pipeline import Pipeline
-from ledger.ports import Chain, Clock, Keyring, Registrar, Store
+from ledger.ports import Chain, Clock, Keyring, Registrar, Signer, Store
 from ledger.records import ApiKey, Log, Scope
 from ledger.settings import CONFIG, Settings
+from ledger.telemetry import NO_METER, NO_TRACER, Exposition, Tracer
 from ledger.types import Origin, PartyId
+from ledger.vitals import Vitals, vitals_of
 from ledger.workers import Worker
 
 if TYPE_CHECKING:
     from ledger.adapters.evm import EvmChain
+    from ledger.adapters.prometheus import PrometheusMeter
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A ledger with its world. `operator` is the address that anchors."""
+    """A ledger with its world. `operator` is the address that anchors, `exposition` what is counted, if anything is."""
 
     settings: Settings
     store: Store
@@ -42,15 +49,19 @@ class Wired:
     pipeline: Pipeline
     registrar: Registrar | None
     operator: str
+    exposition: Exposition | None = None
 
     def worker(self) -> Worker:
         return Worker(self.pipeline, self.settings.poll_seconds)
 
-    def create_log(self, origin: Origin, party: PartyId, *, opaque: bool = False) -> Log:
+    def create_log(
+        self, origin: Origin, party: PartyId, *, opaque: bool = False, require_signature: bool = False
+    ) -> Log:
         """Make a log: its key, its place in the contract, its record, in this order. Again changes nothing.
 
         Args:
-            opaque: take types that the catalogue does not know, too. It cannot be changed later.
+            opaque: take types that the catalogue does not know, too.
+            require_signature: take only pushes that their party has signed. Neither can be changed later.
 
         Raises:
             NotFound: no such party.
@@ -65,7 +76,7 @@ class Wired:
             created = self.store.log(origin).created
         except NotFound:
             created = self.clock.now()
-        log = Log(origin, party, str(signer.key), self.chain.contract, created, opaque)
+        log = Log(origin, party, str(signer.key), self.chain.contract, created, opaque, require_signature)
         self.store.add_log(log)
         return log
 
@@ -137,8 +148,11 @@ def _write_config(settings: Settings, contract: ContractRef) -> None:
 
 
 @contextmanager
-def open_ledger(settings: Settings) -> Iterator[Wired]:
+def open_ledger(settings: Settings, *, service: bool = False) -> Iterator[Wired]:
     """The ledger in the data folder, with its chain; a managed chain runs while this is open.
+
+    Args:
+        service: count and trace the work, as settings and environment say.
 
     Raises:
         InputError: the folder is not initialised.
@@ -154,6 +168,7 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
         stack.callback(chain.close)
         operator_key = EvmKeyFile(settings.operator_key_file).load()
         keyring, clock = FileKeyring(settings.data / "keys" / "logs"), SystemClock()
+        meter = _meter(store, clock, settings) if service and settings.metrics != "off" else None
         pipeline = Pipeline(
             store=store,
             chain=chain,
@@ -162,6 +177,8 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
             clock=clock,
             random_bytes=os.urandom,
             policy=settings.policy,
+            meter=meter or NO_METER,
+            tracer=stack.enter_context(_tracer()) if service else NO_TRACER,
         )
         yield Wired(
             settings=settings,
@@ -172,7 +189,46 @@ def open_ledger(settings: Settings) -> Iterator[Wired]:
             pipeline=pipeline,
             registrar=_registrar(settings, chain),
             operator=address_of(operator_key),
+            exposition=meter,
         )
+
+
+def _meter(store: Store, clock: Clock, settings: Settings) -> PrometheusMeter:
+    from ledger.adapters.prometheus import PrometheusMeter
+
+    def read() -> list[Vitals]:
+        now = clock.now()
+        return [vitals_of(store, log.origin, now, settings.policy) for log in store.logs()]
+
+    meter = PrometheusMeter()
+    meter.watch(read)
+    return meter
+
+
+@contextmanager
+def _tracer() -> Iterator[Tracer]:
+    """OpenTelemetry's, if its environment names an endpoint for traces and its SDK is installed."""
+    if not _traces_wanted(os.environ):
+        yield NO_TRACER
+        return
+    try:
+        from ledger.adapters.opentelemetry import OpenTelemetryTracer
+    except ImportError:
+        log.warning("traces are wanted, but the extra otel is not installed")
+        yield NO_TRACER
+        return
+    tracer = OpenTelemetryTracer()
+    try:
+        yield tracer
+    finally:
+        tracer.close()
+
+
+def _traces_wanted(environment: Mapping[str, str]) -> bool:
+    off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    named = any(environment.get(name) for name in endpoints)
+    return named and not off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
 
 
 @contextmanager
@@ -210,6 +266,25 @@ def open_chain(rpc: str, address: str, chain_id: int | None = None, timeout: flo
         chain.close()
 
 
+def create_party_key(path: Path, party: PartyId) -> Signer:
+    """A party's key pair in a file of its own, made once. Needs no data folder.
+
+    Raises:
+        InputError: the file holds something else, or cannot be written.
+    """
+    return SignerFile(path).load_or_create(party)
+
+
+def party_signer(path: Path, party: PartyId) -> Signer:
+    """A party's key pair out of a file. Raises NotFound, or MalformedInput if the file holds something else."""
+    return SignerFile(path).load(party)
+
+
+def now() -> int:
+    """This machine's time, Unix milliseconds."""
+    return SystemClock().now()
+
+
 def id_secret(settings: Settings) -> bytes:
     """The secret under which ids name resources, which the data folder keeps; made once.
 
@@ -218,6 +293,17 @@ def id_secret(settings: Settings) -> bytes:
     """
     _contract(settings)
     return SecretFile(settings.id_secret_file).load_or_create()
+
+
+def metrics_secret(settings: Settings) -> str | None:
+    """What who scrapes metrics must show; made once. None if nobody must show anything.
+
+    Raises:
+        InputError: the secret cannot be read.
+    """
+    if settings.metrics != "secret":
+        return None
+    return SecretFile(settings.metrics_secret_file).load_or_create().hex()
 
 
 def read_secret(path: Path) -> bytes:

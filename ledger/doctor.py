@@ -5,20 +5,22 @@ In this order, and by place within each, so that the first finding is the first 
 1. `store`        what the database itself finds wrong
 2. `entries`      positions without gap; leaf, index columns and disclosures as the entry says; time never backwards
 3. `receipts`     they tile the positions, are signed by the log's key, and their roots are the entries'
-4. `batches`      they tile the positions from the first, and their roots are the entries'
-5. `log`          the stored nodes are exactly those that the headers give
-6. `checkpoints`  signed by the log's key, each over the root of its size
-7. `conflicts`    each refused attempt is about the event that stands at its position
-8. `views`        the projections are what the events give
-9. `anchors`      the contract holds every batch that is said to be anchored, and no others
+4. `signatures`   parties' signatures are by keys that they registered, over the entries' statements; none is missing
+                  where the log asks for them
+5. `batches`      they tile the positions from the first, and their roots are the entries'
+6. `log`          the stored nodes are exactly those that the headers give
+7. `checkpoints`  signed by the log's key, each over the root of its size
+8. `conflicts`    each refused attempt is about the event that stands at its position
+9. `views`        the projections are what the events give
+10. `anchors`     the contract holds every batch that is said to be anchored, and no others
 
-Nothing is changed. Memory grows with the numbers of batches and of transfers only.
+Nothing is changed. Memory grows with the numbers of batches, of transfers and of their papers only.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,6 +34,7 @@ from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_
 from ledger.note import VerifierKey
 from ledger.ports import Chain, Store
 from ledger.projections import project
+from ledger.push import PushHead, check_push, others_among
 from ledger.receipt import open_receipt
 from ledger.records import (
     LOG_WIDE,
@@ -40,11 +43,13 @@ from ledger.records import (
     Log,
     Paper,
     Projected,
+    PushSignature,
     SealedBatch,
     TransferFact,
     ViewFilter,
 )
-from ledger.types import MAX_INTEGER, BatchNo, Digest, Position, log_id
+from ledger.statement import statement_of
+from ledger.types import BatchNo, Digest, Position, log_id
 
 Progress = Callable[[str, int, int], None]
 _STEP = 1000
@@ -78,7 +83,7 @@ class Doctor:
     """Examines a store.
 
     Args:
-        chain: None leaves out step 9.
+        chain: None leaves out step 10.
         progress: called with (check, done, total).
     """
 
@@ -125,6 +130,7 @@ class _LogExamination:
         steps: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
             "entries": self.entries,
             "receipts": self.receipts,
+            "signatures": self.signatures,
             "batches": self.batches,
             "log": self.nodes,
             "checkpoints": self.checkpoints,
@@ -209,6 +215,38 @@ class _LogExamination:
         if expected != self.head.size:
             yield f"position {expected}", "no receipt covers it"
 
+    def signatures(self) -> Iterator[tuple[str, str]]:
+        """Whether a key was valid at the time is not asked: its end may be set later, for a time in the past."""
+        expected = Position(0)
+        for kept in self.store.signatures(self.log.origin, Position(0), self.head.size):
+            place = f"signature of position {kept.first}"
+            if self.log.require_signature and kept.first != expected:
+                yield f"position {expected}", "not signed, though the log takes signed pushes only"
+            expected = Position(kept.first + kept.count)
+            try:
+                self._check_signature(kept, expected)
+            except (LedgerError, ValueError) as error:
+                yield place, str(error)
+        if self.log.require_signature and expected != self.head.size:
+            yield f"position {expected}", "not signed, though the log takes signed pushes only"
+
+    def _check_signature(self, kept: PushSignature, stop: Position) -> None:
+        """Raise LedgerError, or ValueError, unless the signature is its party's over the push that is kept with it."""
+        origin = self.log.origin
+        party = self.store.event(origin, kept.first).party
+        keys = [VerifierKey.parse(key.verifier_key) for key in self.store.party_keys(party)]
+        head, signed = check_push(kept.note, origin, party, keys)
+        if not signed.held:
+            raise ValueError("signed with a key that its party has not registered")
+        if head != PushHead.over(origin, kept.leaves):
+            raise ValueError("the leaves do not give the root that was signed")
+        # An entry of another party does not end in that party's name, and so fails here.
+        statements = (
+            statement_of(event.entry, origin, party, event.received)
+            for event in self.store.scan(origin, kept.first, stop)
+        )
+        others_among(kept.leaves, map(leaf_hash, statements))
+
     def _sealed(self) -> Iterator[SealedBatch]:
         for start in range(0, self.head.batches, _STEP):
             yield from self.store.batches(
@@ -284,7 +322,8 @@ class _LogExamination:
                 seen[fact.key] = seen[fact.key].merged(fact) if fact.key in seen else fact
             papers += expected.papers
             self.progress("views", stop, projected)
-        yield from self._transfers(seen, papers)
+        yield from self._facts(seen)
+        yield from self._papers(papers)
 
     def _rows(self, start: int, stop: int, expected: Projected) -> Iterator[tuple[str, str]]:
         origin, every = self.log.origin, ViewFilter({})
@@ -297,23 +336,24 @@ class _LogExamination:
             if inside != rows:
                 yield f"{name} rows of positions {start} to {stop - 1}", "not what the events give"
 
-    def _transfers(
-        self, seen: Mapping[object, TransferFact], papers: Sequence[Paper]
-    ) -> Iterator[tuple[str, str]]:
-        origin = self.log.origin
+    def _facts(self, seen: Mapping[object, TransferFact]) -> Iterator[tuple[str, str]]:
         facts: defaultdict[str, list[TransferFact]] = defaultdict(list)
         for fact in seen.values():
             facts[fact.subject].append(fact)
-        positions: defaultdict[str, list[Position]] = defaultdict(list)
-        for paper in papers:
-            positions[paper.subject].append(paper.position)
-        for subject in sorted({LOG_WIDE, *facts, *positions, *self._transfer_names()}):
-            kept = self.store.facts(origin, [subject])
+        for subject in sorted({LOG_WIDE, *facts, *self._transfer_names()}):
+            kept = self.store.facts(self.log.origin, [subject])
             if sorted(kept, key=_key_of) != sorted(facts[subject], key=_key_of):
                 yield f"facts of transfer {subject}", "not what the events give"
-            found = [event.position for event in self.store.papers(origin, subject, MAX_INTEGER)]
-            if found != sorted(positions[subject]):
-                yield f"papers of transfer {subject}", "not what the events give"
+
+    def _papers(self, papers: Iterable[Paper]) -> Iterator[tuple[str, str]]:
+        expected = Counter(papers)
+        expected.subtract(self.store.scan_papers(self.log.origin))
+        for paper, count in expected.items():
+            if count:
+                yield (
+                    f"{paper.kind} at position {paper.position} of transfer {paper.subject}",
+                    "not kept as a paper" if count > 0 else "kept as a paper, which no event gives",
+                )
 
     def _transfer_names(self) -> Iterator[str]:
         after = None

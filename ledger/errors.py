@@ -7,10 +7,12 @@
     │   ├── MalformedInput          bytes, JSON, notes, proofs or names out of form
     │   ├── InvalidEvent            an event that its type or the envelope refuses
     │   ├── TooLarge                over a stated limit
+    │   ├── TooSlow                 input that did not come in time
     │   ├── UnsupportedMedia        a body of a type that is not taken
     │   ├── NotFound                no such log, position, batch, party or key
     │   ├── AlreadyExists           a log, party or key of that name is there, and differs
     │   ├── Conflict                same (source, id), other content (I3)
+    │   ├── NotSigned               a push that its party has not signed as it must
     │   └── Pending                 accepted, but not in an anchored batch yet
     ├── AccessError                                                                  HTTP 401/403, exit 2
     │   ├── Unauthenticated         no key, or an unknown or withdrawn one
@@ -27,12 +29,14 @@
     └── Unavailable                 try again later                                  HTTP 503, exit 3
         ├── StoreUnavailable
         ├── ChainUnavailable
+        ├── Overloaded              more is waiting than may wait
         └── ToolMissing             a program that the ledger starts is not installed
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -65,6 +69,11 @@ class LedgerError(Exception):
         # Python would make it again of `args` alone, which are not all that its kind asks for.
         return _made_again, (type(self), self.args, self.__dict__)
 
+    @property
+    def kind(self) -> str:
+        """The name of the error's class in lower case, such as `invalid-event`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
+
     def __str__(self) -> str:
         text = self.message
         if self.expected is not None:
@@ -96,6 +105,10 @@ class TooLarge(InputError):
     """Input over a stated limit."""
 
 
+class TooSlow(InputError):
+    """Input that did not come in time."""
+
+
 class UnsupportedMedia(InputError):
     """A body of a media type or encoding that is not taken."""
 
@@ -109,9 +122,25 @@ class AlreadyExists(InputError):
 
 
 class Conflict(InputError):
-    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands."""
+    """The same `(source, id)` came with other content (I3). The attempt is kept, the first event stands.
+
+    `events` are all that conflict, each with `source`, `id` and the `position` of the event that stands, or None where
+    a push conflicts with itself; `details["conflicts"]` are the first of them.
+    """
 
     advice_default = "An event is never changed: push the correction under a new id."
+
+    def __init__(self, message: str, *, events: Sequence[Mapping[str, Any]] = (), **keywords: Any) -> None:
+        super().__init__(message, **({"details": {"conflicts": list(events[:100])}} | keywords))
+        self.events = tuple(events)
+
+
+class NotSigned(InputError):
+    """A push without the signature that its log asks for, or with one that does not hold."""
+
+    advice_default = (
+        "Sign the push with a key that the party has registered: `transfer-ledger party key add`."
+    )
 
 
 class Pending(InputError):
@@ -190,6 +219,12 @@ class StoreUnavailable(Unavailable):
 
 class ChainUnavailable(Unavailable):
     """The EVM node does not answer or is not the chain that the settings name."""
+
+
+class Overloaded(Unavailable):
+    """More is waiting to be committed than may wait; nothing of this was taken."""
+
+    advice_default = "Push the same again after the time that `Retry-After` says."
 
 
 class ToolMissing(Unavailable):

@@ -53,14 +53,23 @@ def node_hash(left: bytes, right: bytes) -> Digest:
 
 
 class _TaggedMerkleTools(MerkleTools):  # type: ignore[misc]  # the package has no types
-    """MerkleTools over raw leaf hashes, with RFC 6962's prefix for nodes."""
+    """MerkleTools over raw leaf hashes, with RFC 6962's prefix for nodes.
 
-    def __init__(self, leaves: Sequence[bytes]) -> None:
+    With `only_root` the levels below are dropped as soon as the next one is made: there are no proofs then.
+    """
+
+    def __init__(self, leaves: Sequence[bytes], *, only_root: bool = False) -> None:
         super().__init__("sha256")
         sha256 = hashlib.sha256
         self.hash_function = lambda pair: sha256(b"\x01" + pair)
+        self._only_root = only_root
         self.leaves = list(leaves)
         self.make_tree()
+
+    def _calculate_next_level(self) -> None:
+        super()._calculate_next_level()
+        if self._only_root:
+            del self.levels[1:]
 
 
 class BatchTree:
@@ -90,8 +99,8 @@ class BatchTree:
 
 
 def tree_root(leaves: Sequence[bytes]) -> Digest:
-    """Root over leaf hashes; `EMPTY_ROOT` for none."""
-    return BatchTree(leaves).root if leaves else EMPTY_ROOT
+    """Root over leaf hashes; `EMPTY_ROOT` for none. Holds no more than two levels of the tree beside them."""
+    return Digest(_TaggedMerkleTools(leaves, only_root=True).levels[0][0]) if leaves else EMPTY_ROOT
 
 
 # --- A growing log: perfect subtrees, kept once, read by any later size -------------------------------------------

@@ -8,27 +8,26 @@ under its lock (I2); what is anchored is decided by the contract, which takes on
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
 from ledger import catalogue
+from ledger.admission import check_signature
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
-from ledger.disclosure import parse_disclosure, salts
-from ledger.entry import Event, Statement, commit_event, make_entry, parse_entry, parse_event, same_content
+from ledger.commit import Group, Prepared, Pushed, PushResult, PushWork
+from ledger.disclosure import salts
+from ledger.entry import Event, Statement, commit_event, parse_event
 from ledger.errors import (
-    Conflict,
     InvalidEvent,
     LedgerError,
     TooLarge,
     Unavailable,
 )
 from ledger.guard import HistoryGuard
-from ledger.merkle import append_nodes, leaf_hash, tree_root
+from ledger.merkle import append_nodes, tree_root
 from ledger.policy import Policy
 from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
 from ledger.projections import project as project_events
@@ -36,39 +35,19 @@ from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
     Anchoring,
     Committed,
-    ConflictAttempt,
     Log,
+    PartyKey,
     StoredReceipt,
 )
-from ledger.types import Digest, Origin, PartyId, Position, log_id
+from ledger.statement import StatementReader, VisibleMembers
+from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer, tell_pushed
+from ledger.types import Origin, PartyId, Position, log_id
 
-log = structlog.get_logger(__name__)
-
-
-class PushStatus(StrEnum):
-    """What became of one pushed event."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
+logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """One pushed event: where it stands, and which of the push's receipts covers it."""
-
-    event: Event
-    status: PushStatus
-    position: Position
-    leaf: Digest
-    receipt: int
-
-
-@dataclass(frozen=True, slots=True)
-class PushResult:
-    """All events of a push in the order given, and the receipts that cover them (signed notes)."""
-
-    events: tuple[Pushed, ...]
-    receipts: tuple[str, ...]
+def never() -> bool:
+    return False
 
 
 class Pipeline:
@@ -77,6 +56,7 @@ class Pipeline:
     Args:
         random_bytes: answers that many bytes of a cryptographic source, for salts; such as `os.urandom`.
         anchorer: None in a process that only pushes and reads.
+        meter, tracer: what is told of the work (`ledger.telemetry`).
     """
 
     def __init__(
@@ -89,56 +69,108 @@ class Pipeline:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         policy: Policy,
+        meter: Meter = NO_METER,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.store = store
         self.chain = chain
         self.keyring = keyring
         self.clock = clock
         self.policy = policy
+        self.meter = meter
+        self.tracer = tracer
         self._random_bytes = random_bytes
         self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
-        self._anchoring = AnchorMachine(store, chain, anchorer, keyring, clock, self.guard, policy)
+        self._anchoring = AnchorMachine(
+            store, chain, anchorer, keyring, clock, self.guard, policy, meter, tracer
+        )
 
     # --- push → accept → commit → receipt ---------------------------------------------------------------------------
 
-    def push(self, origin: Origin, party: PartyId, values: Sequence[Value]) -> PushResult:
+    def push(
+        self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
+    ) -> PushResult:
         """Take events of one party, all or none, durably, and give the receipt.
 
         Events that are there already with the same content are answered with their first receipt (I3).
 
+        Args:
+            values: events; with a signature, statements as the party salted them (`ledger.statement`).
+            signature: the party's signed note over its statements (`ledger.push`).
+
         Raises:
             InvalidEvent: one or more events are refused; `details["problems"]` places each.
+            NotSigned: the log takes signed pushes only, or the signature does not hold.
             TooLarge: too many events, or one that is too large.
             Conflict: a known `(source, id)` with other content; nothing of the push was taken, the attempts were kept.
             HistoryForked: this store is not the history that the chain holds (I6).
             Unavailable: store or chain do not answer; nothing was taken.
         """
+        with self.tracer.span("push", {"log": origin, "events": len(values)}):
+            (outcome,) = self.commit(origin, [self.prepare(origin, party, values, signature)])
+            if isinstance(outcome, LedgerError):
+                raise outcome
+            return outcome
+
+    def prepare(
+        self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
+    ) -> Prepared:
+        """All of a push that needs no lock: checked and salted, ready for `commit`. Raises as `push`."""
+        log = self.log(origin)
+        try:
+            statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
+            signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+        except LedgerError as error:
+            tell_pushed(self.meter, origin, error, len(values))
+            raise
+        return Prepared(party, statements, signed)
+
+    def commit(self, origin: Origin, pushes: Sequence[Prepared]) -> list[PushResult | LedgerError]:
+        """Take pushes into one durable commit, each all or none and with a receipt of its own, in this order.
+
+        Answers for each what became of it: its result, or a `Conflict`, which keeps no other from being taken.
+
+        Raises:
+            HistoryForked: this store is not the history that the chain holds (I6).
+            Unavailable: store or chain do not answer; nothing of any push was taken.
+        """
         now = self.clock.now()
         self.guard.require_held(origin)
-        statements = self.accept(values, opaque=self._log(origin).opaque)
-        with self.store.writing(origin) as transaction:
-            work = _Push(origin, party, self._received(now, transaction), transaction)
-            work.sort(statements)
-            if work.conflicts:
-                transaction.keep_conflicts(work.attempts)
-            elif work.fresh:
-                work.receipt = self._receipt(origin, work)
-                transaction.append(work.fresh, work.receipt)
-        if work.conflicts:
-            raise work.conflict_error()
-        return self._result(origin, work)
+        size = sum(len(push.statements) for push in pushes)
+        with (
+            self.tracer.span("commit", {"log": origin, "pushes": len(pushes), "events": size}),
+            self.meter.committing(origin),
+            self.store.writing(origin) as transaction,
+        ):
+            group = Group(origin, self._received(now, transaction), transaction, self._receipt)
+            group.find(pushes)
+            for push in pushes:
+                group.take(push)
+            group.write()
+        outcomes = [work.error or self._result(origin, work) for work in group.works]
+        for push, outcome in zip(pushes, outcomes, strict=True):
+            tell_pushed(self.meter, origin, outcome, len(push.statements))
+        return outcomes
 
-    def _log(self, origin: Origin) -> Log:
-        """The log as it was created, which never changes."""
-        if origin not in self._logs:
-            self._logs[origin] = self.store.log(origin)
-        return self._logs[origin]
+    def log(self, origin: Origin) -> Log:
+        """The log as it was created, which never changes. Raises NotFound."""
+        return self.known_log(origin) or self._logs.setdefault(origin, self.store.log(origin))
 
-    def accept(self, values: Sequence[Value], *, opaque: bool = False) -> list[Statement]:
+    def known_log(self, origin: Origin) -> Log | None:
+        """As `log`, without asking the store: None if it was not asked before."""
+        return self._logs.get(origin)
+
+    def _keys(self, party: PartyId, signature: str | None) -> Sequence[PartyKey]:
+        return () if signature is None else self.store.party_keys(party)
+
+    def accept(
+        self, values: Sequence[Value], *, opaque: bool = False, signed: bool = False
+    ) -> list[Statement]:
         """Hold events against the envelope and their types, and salt them. Pure but for the salts.
 
-        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`).
+        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`). With
+        `signed`, the values are statements, which their party has salted.
         """
         if not values:
             raise InvalidEvent("nothing to push", expected="at least one event")
@@ -148,12 +180,10 @@ class Pipeline:
             )
         problems: list[dict[str, str]] = []
         statements = []
-        salt = salts(self._random_bytes)
+        read = StatementReader().read if signed else _salted(salts(self._random_bytes))
         for number, value in enumerate(values):
             try:
-                event = parse_event(value)
-                visible = catalogue.check_event(event, allow_opaque=opaque).visible
-                statements.append(commit_event(event, visible, salt))
+                statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
             except InvalidEvent as error:
                 problems += [
                     {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
@@ -184,19 +214,19 @@ class Pipeline:
             )
         return max(now, last)
 
-    def _receipt(self, origin: Origin, work: _Push) -> StoredReceipt:
+    def _receipt(self, work: PushWork) -> StoredReceipt:
         receipt = Receipt(
-            origin=origin,
+            origin=work.origin,
             first=work.fresh[0].position,
             count=len(work.fresh),
             root=tree_root([event.leaf for event in work.fresh]),
             received=work.received,
             include_by=work.received + self.policy.include_within,
         )
-        signer = self.keyring.signer(origin)
+        signer = self.keyring.signer(work.origin)
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
-    def _result(self, origin: Origin, work: _Push) -> PushResult:
+    def _result(self, origin: Origin, work: PushWork) -> PushResult:
         receipts = self._receipts(origin, work)
         firsts = [receipt.first for receipt in receipts]
         pushed = tuple(
@@ -211,7 +241,7 @@ class Pipeline:
         )
         return PushResult(pushed, tuple(receipt.note for receipt in receipts))
 
-    def _receipts(self, origin: Origin, work: _Push) -> list[StoredReceipt]:
+    def _receipts(self, origin: Origin, work: PushWork) -> list[StoredReceipt]:
         """The receipts that cover a push's events, in order: those of duplicates, and the push's own."""
         receipts: list[StoredReceipt] = []
         for position in sorted(work.standing):
@@ -221,12 +251,15 @@ class Pipeline:
 
     # --- batch -------------------------------------------------------------------------------------------------------
 
-    def seal(self, origin: Origin, *, force: bool = False) -> list[BatchHeader]:
-        """Close the batches that are due, by count or age; with `force`, all that waits."""
+    def seal(
+        self, origin: Origin, *, force: bool = False, stop: Callable[[], bool] = never
+    ) -> list[BatchHeader]:
+        """Close the batches that are due, by count or age; with `force`, all that waits. `stop` ends it between two."""
         sealed = []
-        while header := self._seal_one(origin, force=force):
+        while not stop() and (header := self._seal_one(origin, force=force)):
             sealed.append(header)
-            log.info(
+            self.meter.sealed(origin, header.leaf_count)
+            logger.info(
                 "sealed", log=origin, batch=header.batch_no, first=header.first_leaf, leaves=header.leaf_count
             )
         return sealed
@@ -241,7 +274,7 @@ class Pipeline:
             oldest = self.store.event(origin, head.sealed).received
             if now - oldest < self.policy.seal_age:
                 return None
-        with self.store.writing(origin) as transaction:
+        with self.tracer.span("seal", {"log": origin}), self.store.writing(origin) as transaction:
             head = transaction.head
             stop = Position(min(head.size, head.sealed + self.policy.batch_leaves))
             if stop == head.sealed:
@@ -269,17 +302,26 @@ class Pipeline:
         origin: Origin,
         *,
         step: int = 8192,
+        most_bytes: int = 32 * 2**20,
         progress: Callable[[float, float | None], None] | None = None,
+        stop: Callable[[], bool] = never,
     ) -> int:
-        """Take new events into the projections; answers how many. `progress` is told how many of how many."""
+        """Take new events into the projections; answers how many. `progress` is told how many of how many.
+
+        At once are taken `step` events, or fewer if they hold more than `most_bytes`: whatever a party pushes, it is
+        not all in memory. `stop` ends it between two portions.
+        """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
         done = 0
-        while start < size:
-            stop = Position(min(size, start + step))
-            self.store.project(origin, start, stop, project_events(self.store.scan(origin, start, stop)))
-            done += stop - start
-            start = stop
+        for events in _portions(self.store.scan(origin, start, size), step, most_bytes):
+            if stop():
+                break
+            end = Position(events[-1].position + 1)
+            with self.tracer.span("project", {"log": origin, "events": end - start}):
+                self.store.project(origin, start, end, project_events(events))
+            done += end - start
+            start = end
             if progress:
                 progress(start, size)
         return done
@@ -292,90 +334,30 @@ class Pipeline:
         return self.project(origin, progress=progress)
 
 
-class _Push:
-    """One push under the log's lock: sorts statements into fresh events, duplicates and conflicts (I3)."""
+def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Statement]:
+    """Reads an event, and salts it."""
 
-    def __init__(self, origin: Origin, party: PartyId, received: int, transaction: LogTransaction) -> None:
-        self.origin = origin
-        self.party = party
-        self.received = received
-        self.transaction = transaction
-        self.fresh: list[Committed] = []
-        self.conflicts: list[ConflictAttempt] = []
-        self.placed: list[tuple[Event, PushStatus, Committed]] = []
-        self.standing: set[Position] = set()
-        self.receipt: StoredReceipt | None = None
+    def read(value: Value, visible: VisibleMembers) -> Statement:
+        event = parse_event(value)
+        return commit_event(event, visible(event), salt)
 
-    def sort(self, statements: Sequence[Statement]) -> None:
-        keys = [statement.event.key for statement in statements]
-        known = self.transaction.find(keys)
-        for key, statement in zip(keys, statements, strict=True):
-            event = statement.event
-            if (standing := known.get(key)) is None:
-                known[key] = committed = self._committed(statement, key)
-                self.fresh.append(committed)
-                self.placed.append((event, PushStatus.ACCEPTED, committed))
-            elif standing.party == self.party and is_same_event(event, standing):
-                self.placed.append((event, PushStatus.DUPLICATE, standing))
-                if self._stands(standing):
-                    self.standing.add(standing.position)
-            else:
-                committed = self._committed(statement, key)
-                self.conflicts.append(
-                    ConflictAttempt(standing.position, committed.entry, committed.disclosures, self.received)
-                )
-
-    def _committed(self, statement: Statement, key: Digest) -> Committed:
-        event = statement.event
-        entry = make_entry(statement, self.origin, self.party, self.received)
-        return Committed(
-            position=Position(self.transaction.head.size + len(self.fresh)),
-            leaf=leaf_hash(entry),
-            entry=entry,
-            disclosures=statement.texts,
-            key=key,
-            type=event.type,
-            phase=event.phase,
-            subject=event.subject,
-            time=event.time,
-            party=self.party,
-            received=self.received,
-        )
-
-    @property
-    def attempts(self) -> list[ConflictAttempt]:
-        """Those with events that stand; of a push that conflicts with itself nothing is taken, so nothing stands."""
-        return [conflict for conflict in self.conflicts if self._stands(conflict)]
-
-    def _stands(self, event: Committed | ConflictAttempt) -> bool:
-        """Whether it is, or is about, an event that was there before this push."""
-        return event.position < self.transaction.head.size
-
-    def conflict_error(self) -> LedgerError:
-        first = self.conflicts[0]
-        stands = (
-            f"the content of position {first.position}" if self._stands(first) else "one content in a push"
-        )
-        return Conflict(
-            f"{len(self.conflicts)} event(s) with a known source and id but other content",
-            expected=stands,
-            got=f"other content under id {parse_entry(first.entry).attributes['id']!r}",
-            details={
-                "conflicts": [
-                    {
-                        "source": attributes["source"],
-                        "id": attributes["id"],
-                        "position": conflict.position if self._stands(conflict) else None,
-                    }
-                    for conflict in self.conflicts[:100]
-                    for attributes in [parse_entry(conflict.entry).attributes]
-                ]
-            },
-        )
+    return read
 
 
-def is_same_event(event: Event, standing: Committed) -> bool:
-    """Whether `event` is what stands committed (I3)."""
-    return same_content(
-        event, parse_entry(standing.entry), [parse_disclosure(text) for text in standing.disclosures]
-    )
+def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
+    """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
+    return catalogue.check_event(event, allow_opaque=opaque).visible
+
+
+def _portions(events: Iterable[Committed], most: int, most_bytes: int) -> Iterator[list[Committed]]:
+    """The events in order, `most` at once, or as many as it takes to come to `most_bytes`."""
+    portion: list[Committed] = []
+    size = 0
+    for event in events:
+        portion.append(event)
+        size += event.size
+        if len(portion) == most or size >= most_bytes:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

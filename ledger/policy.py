@@ -22,3 +22,5 @@ class Policy:
     confirmations: int = 0
     clock_tolerance: int = 5_000
     max_push: int = 10_000
+    max_waiting: int = 40_000
+    """Events that may wait for their commit; from there on pushes are refused."""

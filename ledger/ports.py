@@ -6,7 +6,7 @@ Adapters raise the errors named here and no others: a database or node that does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,9 +25,11 @@ from ledger.records import (
     EventFilter,
     Log,
     LogHead,
+    Paper,
     Party,
     PartyKey,
     Projected,
+    PushSignature,
     SealedBatch,
     SnapshotPlace,
     SnapshotRecord,
@@ -82,11 +84,20 @@ class LogTransaction(Protocol):
         """The events with these keys (`ledger.entry.event_key`), by key; keys that are not there are left out."""
         ...
 
-    def append(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
-        """Append events, at least one, whose positions follow the head without gap, with the receipt that covers them.
+    def append(self, events: Sequence[Committed], *receipts: StoredReceipt) -> None:
+        """Append events, at least one, whose positions follow the head without gap, with the receipts that cover them.
 
-        At most once in a block. Raises IntegrityError if the positions do not follow, the receipt is for others, or a
-        key is there already. After any failed write the block cannot commit any more, even if it catches the error.
+        Each receipt is of one push; together they tile the events in order. At most once in a block.
+
+        Raises IntegrityError if the positions do not follow, the receipts are for others, or a key is there already.
+        After any failed write the block cannot commit any more, even if it catches the error.
+        """
+        ...
+
+    def keep_signature(self, signature: PushSignature) -> None:
+        """Keep the party's signature over a push that `append` has taken in this block.
+
+        Raises IntegrityError unless it is for the events of that push's receipt.
         """
         ...
 
@@ -196,6 +207,10 @@ class Store(Protocol):
         """Events that match, in order of position, those after `after` only, at most `limit`."""
         ...
 
+    def events_at(self, origin: Origin, positions: Sequence[Position]) -> list[Committed]:
+        """The events at these positions, in order; positions at which there is none are left out."""
+        ...
+
     def scan(self, origin: Origin, start: Position, stop: Position) -> Iterator[Committed]:
         """All events from `start` to `stop − 1` in order, streamed in bounded memory."""
         ...
@@ -210,6 +225,14 @@ class Store(Protocol):
 
     def receipts(self, origin: Origin) -> Iterator[StoredReceipt]:
         """All receipts in order, streamed."""
+        ...
+
+    def signature(self, origin: Origin, position: Position) -> PushSignature | None:
+        """The signature over the push that brought the event at a position; None if its party did not sign it."""
+        ...
+
+    def signatures(self, origin: Origin, start: Position, stop: Position) -> Iterator[PushSignature]:
+        """Those over pushes that brought one or more of the events `start` to `stop − 1`, in order, streamed."""
         ...
 
     def conflicts(self, origin: Origin) -> list[ConflictAttempt]: ...
@@ -241,7 +264,8 @@ class Store(Protocol):
         """All, by size."""
         ...
 
-    # Projections: derived views, which can be dropped and made again.
+    # Projections: derived views, which can be dropped and made again. Until they have taken in as many events again,
+    # reading them is StoreUnavailable: nobody must take for all there is what is being made.
     def projected(self, origin: Origin) -> Position:
         """How many events, from the first, the projections have taken in."""
         ...
@@ -253,7 +277,10 @@ class Store(Protocol):
         """
         ...
 
-    def drop_projections(self, origin: Origin) -> None: ...
+    def drop_projections(self, origin: Origin) -> None:
+        """Drop all rows, and set `projected` to 0. They are whole again once as many events are taken in as were."""
+        ...
+
     def projections_digest(self, origin: Origin) -> Digest:
         """SHA-256 over all rows of the projections. The same for the same events, on every database."""
         ...
@@ -293,8 +320,12 @@ class Store(Protocol):
         """What is said of these transfers, or of all (`LOG_WIDE`); by key."""
         ...
 
-    def papers(self, origin: Origin, subject: str, limit: int) -> list[Committed]:
-        """The newest papers of a transfer, at most `limit`, in order of position."""
+    def papers(self, origin: Origin, subject: str, kinds: Iterable[str], each: int) -> list[Position]:
+        """Where the newest papers of a transfer are, at most `each` of each of these kinds, in order of position."""
+        ...
+
+    def scan_papers(self, origin: Origin) -> Iterator[Paper]:
+        """All papers of a log, streamed, by transfer, kind and position."""
         ...
 
     def timeline(

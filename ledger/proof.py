@@ -11,6 +11,11 @@ JSON, media type `application/vnd.transfer-ledger.proof+json`::
      "anchor": {"chain_id": 31337, "contract": "0x…", "tx_hash": "0x…", "block_number": 12, "block_hash": "0x…"},
      "unauthenticated": {…}}                  anything; no check covers it
 
+The proof of an event that its party has signed (`ledger.push`) has the format `transfer-ledger/proof/v2`, and a member
+more::
+
+     "push": {"signature": "transfer-ledger/push/v1\\n…", "index": 2, "path": ["…", …]}
+
 Bytes are standard base64, except on the chain's side, which is hexadecimal. The checks go from the trust root inwards,
 so nothing is interpreted before it is authenticated:
 
@@ -21,16 +26,18 @@ so nothing is interpreted before it is authenticated:
 5. `batch`        the entry is at `batch.index` of the batch tree under the header
 6. `entry`        the entry is in canonical form and of that log
 7. `disclosures`  each disclosure opens one digest of the entry
-8. `chain`        the contract, read through the verifier's own node, holds this header, and the anchor is where it says
+8. `push`         the entry's statement is at `push.index` of the tree that its party signed, for that log
+9. `chain`        the contract, read through the verifier's own node, holds this header, and the anchor is where it says
 
-`check_proof` is steps 2–7. For who trusts a contract rather than, or beside, a key, `check_content` is what can be said
-before a node is asked (steps 3 and 5–7), and `check_proof_on_chain` the same under step 8.
+`check_proof` is steps 2–8. For who trusts a contract rather than, or beside, a key, `check_content` is what can be said
+before a node is asked (steps 3 and 5–8), and `check_proof_on_chain` the same under step 9. A verifier that trusts keys
+of the party gives them, and step 8 holds only if one of them signed; without, a signature is told as not held.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -42,12 +49,22 @@ from ledger.canonical import Object, Value
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.disclosure import Disclosure, check_disclosures, parse_disclosure
 from ledger.entry import Entry, parse_entry
-from ledger.errors import AnchorRefuted, InclusionRefuted, InputError, MalformedInput, VerificationError
+from ledger.errors import (
+    AnchorRefuted,
+    InclusionRefuted,
+    InputError,
+    MalformedInput,
+    SignatureRefuted,
+    VerificationError,
+)
 from ledger.merkle import Path, check_inclusion, leaf_hash
 from ledger.note import VerifierKey, parse_note
+from ledger.push import PushProof, SignedBy, check_statement, read_push
+from ledger.statement import statement_of
 from ledger.types import Digest, Origin, Position, from_base64, from_hex, log_id, to_base64
 
 FORMAT = "transfer-ledger/proof/v1"
+SIGNED_FORMAT = "transfer-ledger/proof/v2"
 MEDIA_TYPE = "application/vnd.transfer-ledger.proof+json"
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -66,24 +83,26 @@ class Proof:
     checkpoint: str
     anchor: Anchor
     unauthenticated: Object = field(default_factory=dict)
+    push: PushProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenEvent:
-    """What a checked proof says: this entry, at this position of this log."""
+    """What a checked proof says: this entry, at this position of this log; and by whom it is signed, if it is."""
 
     origin: Origin
     position: Position
     entry: Entry
     disclosures: tuple[Disclosure, ...]
     header: BatchHeader
+    signed: SignedBy | None = None
 
 
 def proof_document(proof: Proof) -> Object:
     """The JSON object of a proof."""
     anchor = proof.anchor
     return {
-        "format": FORMAT,
+        "format": SIGNED_FORMAT if proof.push else FORMAT,
         "entry": proof.entry.decode(),
         "disclosures": [d.text for d in proof.disclosures],
         "batch": {
@@ -93,9 +112,14 @@ def proof_document(proof: Proof) -> Object:
         },
         "log": {"index": proof.log_index, "path": [d.base64 for d in proof.log_path]},
         "checkpoint": proof.checkpoint,
+        **({"push": _push_document(proof.push)} if proof.push else {}),
         "anchor": anchor_document(anchor),
         "unauthenticated": proof.unauthenticated,
     }
+
+
+def _push_document(push: PushProof) -> Object:
+    return {"signature": push.note, "index": push.index, "path": [d.base64 for d in push.path]}
 
 
 def anchor_document(anchor: Anchor) -> Object:
@@ -121,7 +145,7 @@ def parse_proof(data: bytes) -> Proof:
         )
     match canonical.parse_object(data):
         case {
-            "format": "transfer-ledger/proof/v1",
+            "format": str(format),
             "entry": str(entry),
             "disclosures": list(disclosures),
             "batch": {
@@ -135,7 +159,7 @@ def parse_proof(data: bytes) -> Proof:
             "anchor": dict(anchor),
             "unauthenticated": dict(unauthenticated),
             **more,
-        } if not (more or more_batch or more_log) and not _any_bool(batch_index, log_index):
+        } if not (more_batch or more_log) and not _any_bool(batch_index, log_index):
             Checkpoint.parse(parse_note(checkpoint).text)
             return Proof(
                 entry=entry.encode(),
@@ -148,12 +172,33 @@ def parse_proof(data: bytes) -> Proof:
                 checkpoint=checkpoint,
                 anchor=parse_anchor(anchor),
                 unauthenticated=unauthenticated,
+                push=_parse_push(format, more),
             )
         case _:
-            raise MalformedInput(
-                "not a proof document",
-                expected=f"format {FORMAT}, entry, disclosures, batch, log, checkpoint, anchor, unauthenticated",
-            )
+            raise _no_proof()
+
+
+def _parse_push(format: str, more: Mapping[str, Value]) -> PushProof | None:
+    """What the format has beyond the members of both."""
+    match format, more:
+        case ("transfer-ledger/proof/v1", {**rest}) if not rest:
+            return None
+        case (
+            "transfer-ledger/proof/v2",
+            {"push": {"signature": str(note), "index": int(index), "path": list(path), **more_push}, **rest},
+        ) if not (rest or more_push or _any_bool(index)):
+            read_push(note)
+            return PushProof(note, index, _path(path, "push.path"))
+        case _:
+            raise _no_proof()
+
+
+def _no_proof() -> MalformedInput:
+    return MalformedInput(
+        "not a proof document",
+        expected=f"format {FORMAT}, entry, disclosures, batch, log, checkpoint, anchor, unauthenticated; "
+        f"{SIGNED_FORMAT} has push, too",
+    )
 
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -191,8 +236,8 @@ def parse_anchor(value: Value) -> Anchor:
             )
 
 
-def check_proof(proof: Proof, key: VerifierKey) -> ProvenEvent:
-    """Steps 2–7: hold a proof against the log's key.
+def check_proof(proof: Proof, key: VerifierKey, party_keys: Sequence[VerifierKey] = ()) -> ProvenEvent:
+    """Steps 2–8: hold a proof against the log's key, and against keys of the party if there are some.
 
     Raises:
         VerificationError: `step` names the check that failed.
@@ -201,23 +246,28 @@ def check_proof(proof: Proof, key: VerifierKey) -> ProvenEvent:
     _check_header(proof, checkpoint.origin)
     with _step("log"):
         check_inclusion(proof.header.leaf, proof.log_index, checkpoint.size, proof.log_path, checkpoint.root)
-    return _check_event(proof, checkpoint.origin)
+    return _check_event(proof, checkpoint.origin, party_keys)
 
 
-def check_content(proof: Proof, origin: Origin) -> ProvenEvent:
-    """Steps 3 and 5–7: what can be checked under the header, for who trusts a contract and holds it against that next.
+def check_content(proof: Proof, origin: Origin, party_keys: Sequence[VerifierKey] = ()) -> ProvenEvent:
+    """Steps 3 and 5–8: what can be checked under the header, for who trusts a contract and holds it against that next.
 
     Raises:
         VerificationError: `step` names the check that failed.
     """
     _check_header(proof, origin)
-    return _check_event(proof, origin)
+    return _check_event(proof, origin, party_keys)
 
 
 def check_proof_on_chain(
-    proof: Proof, origin: Origin, contract: ContractRef, anchored: AnchoredBatch, seen: Anchor | None
+    proof: Proof,
+    origin: Origin,
+    contract: ContractRef,
+    anchored: AnchoredBatch,
+    seen: Anchor | None,
+    party_keys: Sequence[VerifierKey] = (),
 ) -> ProvenEvent:
-    """Steps 3, 8 and 5–7: hold a proof against what the contract answers through the verifier's own node.
+    """Steps 3, 9 and 5–8: hold a proof against what the contract answers through the verifier's own node.
 
     Args:
         origin: the log that the verifier asks about.
@@ -239,11 +289,11 @@ def check_proof_on_chain(
             expected=anchor_document(seen) if seen else "a transaction that anchored the batch",
             got=anchor_document(proof.anchor),
         )
-    return _check_event(proof, origin)
+    return _check_event(proof, origin, party_keys)
 
 
 def check_contract(proof: Proof, contract: ContractRef) -> None:
-    """The part of step 8 that needs no node: the proof names the contract that the verifier trusts."""
+    """The part of step 9 that needs no node: the proof names the contract that the verifier trusts."""
     named = proof.anchor.contract
     if (named.chain_id, named.address.lower()) != (contract.chain_id, contract.address.lower()):
         raise AnchorRefuted("the proof names another contract", step="chain", expected=contract, got=named)
@@ -277,7 +327,7 @@ def _check_header(proof: Proof, origin: Origin) -> None:
         )
 
 
-def _check_event(proof: Proof, origin: Origin) -> ProvenEvent:
+def _check_event(proof: Proof, origin: Origin, party_keys: Sequence[VerifierKey]) -> ProvenEvent:
     header = proof.header
     with _step("batch"):
         check_inclusion(
@@ -290,8 +340,24 @@ def _check_event(proof: Proof, origin: Origin) -> ProvenEvent:
     if entry.origin != origin:
         raise InclusionRefuted("an entry of another log", step="entry", expected=origin, got=entry.origin)
     check_disclosures(proof.disclosures, entry.sd, entry.visible)
+    signed = _check_push(proof, entry, party_keys)
     position = Position(header.first_leaf + proof.batch_index)
-    return ProvenEvent(origin, position, entry, proof.disclosures, header)
+    return ProvenEvent(origin, position, entry, proof.disclosures, header, signed)
+
+
+def _check_push(proof: Proof, entry: Entry, party_keys: Sequence[VerifierKey]) -> SignedBy | None:
+    signed = None
+    if proof.push is not None:
+        statement = statement_of(proof.entry, entry.origin, entry.party, entry.received)
+        signed = check_statement(proof.push, statement, entry.origin, entry.party, party_keys)
+    if party_keys and not (signed and signed.held):
+        raise SignatureRefuted(
+            "the event is not signed by a trusted key of its party",
+            step="push",
+            expected=", ".join(f"{key.name} {key.key_id.hex()}" for key in party_keys),
+            got=f"{signed.party} {signed.key_id.hex()}" if signed else "no signature",
+        )
+    return signed
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ledger.anchor import Anchor
 from ledger.disclosure import parse_disclosure
 from ledger.entry import parse_entry
-from ledger.errors import NotFound, Pending
+from ledger.errors import IntegrityError, NotFound, Pending
 from ledger.merkle import BatchTree, log_inclusion
 from ledger.note import VerifierKey
 from ledger.ports import Chain, Store
@@ -20,7 +20,9 @@ from ledger.proof import (
     check_proof,
     check_proof_on_chain,
 )
+from ledger.push import PushProof, prove_statement
 from ledger.records import AnchorState, Committed, Log, SealedBatch, StoredCheckpoint
+from ledger.statement import statement_of
 from ledger.types import Origin, Position, format_time, log_id
 
 
@@ -51,7 +53,21 @@ def prove(store: Store, log: Log, position: Position, show: Collection[str] | No
         checkpoint=checkpoint.note,
         anchor=anchor_of(log, sealed),
         unauthenticated={"position": position, "closed_at": format_time(header.closed_at * 1000)},
+        push=_push_proof(store, log.origin, committed),
     )
+
+
+def _push_proof(store: Store, origin: Origin, committed: Committed) -> PushProof | None:
+    kept = store.signature(origin, committed.position)
+    if kept is None:
+        return None
+    statement = statement_of(committed.entry, origin, committed.party, committed.received)
+    try:
+        return prove_statement(kept.note, kept.leaves, statement)
+    except ValueError:
+        raise IntegrityError(
+            f"event {committed.position} is not in the push that its signature is over"
+        ) from None
 
 
 def anchor_of(log: Log, sealed: SealedBatch) -> Anchor:
@@ -89,7 +105,10 @@ def _shown(committed: Committed, show: Collection[str] | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified of a proof, and against which trust roots. `anchored_at` is the block's Unix seconds."""
+    """What was verified of a proof, and against which trust roots. `anchored_at` is the block's Unix seconds.
+
+    `event.signed` says who signed it, and whether that was held against a key of the party.
+    """
 
     event: ProvenEvent
     by_key: bool
@@ -97,22 +116,31 @@ class Verified:
     anchored_at: int | None
 
 
-def verify_offline(proof: Proof, key: VerifierKey | None, origin: Origin) -> ProvenEvent:
+def verify_offline(
+    proof: Proof, key: VerifierKey | None, origin: Origin, party_keys: Sequence[VerifierKey] = ()
+) -> ProvenEvent:
     """What needs no node. It comes first: a node that does not answer must not hide what is refuted without it.
 
     Raises:
         VerificationError: `step` names the check that failed.
     """
-    return check_proof(proof, key) if key else check_content(proof, origin)
+    return check_proof(proof, key, party_keys) if key else check_content(proof, origin, party_keys)
 
 
-def verify(proof: Proof, key: VerifierKey | None, origin: Origin, chain: Chain | None) -> Verified:
+def verify(
+    proof: Proof,
+    key: VerifierKey | None,
+    origin: Origin,
+    chain: Chain | None,
+    party_keys: Sequence[VerifierKey] = (),
+) -> Verified:
     """Hold a proof against the verifier's own trust roots: the log's key, the contract, or both.
 
     Args:
         key: the log's key, from a source other than the proof.
         origin: the log asked about; the key's name where there is a key.
         chain: the trusted contract through the verifier's own node.
+        party_keys: keys of the party, from a source other than the proof; then one of them must have signed.
 
     Raises:
         VerificationError: `step` names the check that failed.
@@ -120,12 +148,12 @@ def verify(proof: Proof, key: VerifierKey | None, origin: Origin, chain: Chain |
     """
     if key is None and chain is None:
         raise ValueError("a verifier needs a key, a chain, or both")
-    event = verify_offline(proof, key, origin)
+    event = verify_offline(proof, key, origin, party_keys)
     anchored_at = None
     if chain is not None:
         check_contract(proof, chain.contract)
         anchored = chain.batch_of(log_id(origin), proof.header.batch_no)
         seen = chain.anchored_in(proof.anchor.tx_hash, log_id(origin), proof.header.batch_no)
-        event = check_proof_on_chain(proof, origin, chain.contract, anchored, seen)
+        event = check_proof_on_chain(proof, origin, chain.contract, anchored, seen, party_keys)
         anchored_at = anchored.anchored_at
     return Verified(event, by_key=key is not None, by_chain=chain is not None, anchored_at=anchored_at)

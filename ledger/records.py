@@ -59,7 +59,8 @@ class PartyKey:
 class Log:
     """A log as it was created. `verifier_key` is the text of the key that signs its notes (`ledger.note`).
 
-    `opaque` says that it takes types that the catalogue does not know (`ledger.catalogue.OpaqueType`).
+    `opaque` says that it takes types that the catalogue does not know (`ledger.catalogue.OpaqueType`),
+    `require_signature` that it takes only pushes that their party has signed (`ledger.push`).
     """
 
     origin: Origin
@@ -68,6 +69,7 @@ class Log:
     contract: ContractRef
     created: int
     opaque: bool = False
+    require_signature: bool = False
 
 
 class Scope(StrEnum):
@@ -113,6 +115,11 @@ class Committed:
     party: PartyId
     received: int
 
+    @property
+    def size(self) -> int:
+        """Bytes of the entry and its disclosures."""
+        return len(self.entry) + sum(map(len, self.disclosures))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReceipt:
@@ -121,6 +128,19 @@ class StoredReceipt:
     first: Position
     count: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushSignature:
+    """A party's signature over a push (`ledger.push`), with the `count` events from `first` on that were new in it.
+
+    `note` is the signed text; `leaves` are the leaf hashes of all the push's statements, those of other events too.
+    """
+
+    first: Position
+    count: int
+    note: str
+    leaves: tuple[Digest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,9 +334,10 @@ class TransferFact:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """That the event at `position`, one of the few that are read as a whole, is about a transfer."""
+    """That the event at `position`, of a kind of which a transfer has few, is about a transfer."""
 
     subject: str
+    kind: str
     position: Position
 
 

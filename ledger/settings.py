@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -50,6 +50,16 @@ class Settings(BaseSettings):
     seal_seconds: float = Field(10.0, gt=0)
     include_within_seconds: float = Field(600.0, gt=0)
     confirmations: int = Field(0, ge=0)
+    worker_port: int | None = Field(
+        None, ge=0, le=65535, description="Port on which `worker` answers /metrics, /healthz and /readyz."
+    )
+    metrics: Literal["off", "secret", "open"] = Field(
+        "off", description="Whether /metrics answers: nobody, who has keys/metrics.secret, or everybody."
+    )
+    shutdown_seconds: float = Field(25.0, ge=1, description="How long the end of a process may take.")
+    unready_seconds: float = Field(
+        1.0, ge=0, description="How long /readyz says that the API will end, before it stops listening."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
     @property
@@ -67,6 +77,10 @@ class Settings(BaseSettings):
     @property
     def id_secret_file(self) -> Path:
         return self.data / "keys" / "ids.secret"
+
+    @property
+    def metrics_secret_file(self) -> Path:
+        return self.data / "keys" / "metrics.secret"
 
     @property
     def policy(self) -> Policy:

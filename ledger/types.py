@@ -88,7 +88,7 @@ _ORIGIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}(?::[1-9][0-9]{{0,4}})?(?:/[a-z0-
 
 
 RESERVED_SEGMENTS = frozenset(
-    {"anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "tile"}
+    {"anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "otlp", "tile"}
 )
 """Words that follow an origin in paths and names, such as `<origin>/batch/7`, and so cannot be part of one."""
 

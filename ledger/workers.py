@@ -36,9 +36,13 @@ class Worker:
         self._thread = threading.Thread(target=self.run, name="ledger-worker", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the task at hand and end. May be called from a signal handler, and twice."""
+    def request_stop(self) -> None:
+        """End after the task at hand, of which only the part that is begun is finished. Does not wait for it."""
         self._stop.set()
+
+    def stop(self) -> None:
+        """Finish the task at hand and end. May be called twice."""
+        self.request_stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=self.MAX_WAIT)
 
@@ -85,9 +89,9 @@ class Worker:
 
     def _round(self, origin: Origin, force: bool) -> bool:
         tasks: dict[str, Callable[[], object]] = {
-            "seal": lambda: self._pipeline.seal(origin, force=force),
+            "seal": lambda: self._pipeline.seal(origin, force=force, stop=self._stop.is_set),
             "anchor": lambda: self._pipeline.anchor(origin),
-            "project": lambda: self._pipeline.project(origin),
+            "project": lambda: self._pipeline.project(origin, stop=self._stop.is_set),
         }
         results = [self._try(origin, name, task) for name, task in tasks.items() if not self._stop.is_set()]
         return all(results)
@@ -98,8 +102,9 @@ class Worker:
         except LedgerError as error:
             self._tell(origin, name, error)
             return False
-        except Exception:
+        except Exception as error:
             # A defect in one task must not silence the others; the trace is for whoever mends it.
+            self._pipeline.meter.failed(origin, name, error)
             log.exception("task failed", log=origin, task=name)
             return False
         if self._failures.pop((origin, name), None):
@@ -107,7 +112,8 @@ class Worker:
         return True
 
     def _tell(self, origin: str, name: str, error: LedgerError) -> None:
-        """Log a failure when it begins or changes, not at every round."""
+        """Count a failure, and log it when it begins or changes, not at every round."""
+        self._pipeline.meter.failed(origin, name, error)
         text = str(error)
         if self._failures.get((origin, name)) == text:
             return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.concurrency import run_in_threadpool
 
 from api import body, schemas, views
 from api.auth import Pusher, Reader, with_scope
@@ -45,6 +48,17 @@ _PUSH_BODY: dict[str, Any] = {
             },
             body.LINES[0]: {"schema": {"type": "string"}, "example": json.dumps(schemas.EVENT) + "\n"},
             body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
+            body.SIGNED[0]: {
+                "schema": {
+                    "type": "object",
+                    "required": ["signature", "statements"],
+                    "properties": {
+                        "signature": {"type": "string"},
+                        "statements": {"type": "array", "items": {"type": "object"}},
+                    },
+                },
+                "example": schemas.SIGNED_PUSH,
+            },
         },
     }
 }
@@ -55,20 +69,28 @@ _PUSH_BODY: dict[str, Any] = {
     status_code=201,
     openapi_extra=_PUSH_BODY,
     summary="Push events",
-    responses={200: {"model": schemas.PushOut, "description": "Nothing was new."}, **problems(409, 413, 415)},
+    response_model=schemas.PushOut,
+    responses={
+        200: {"model": schemas.PushOut, "description": "Nothing was new."},
+        **problems(408, 409, 413, 415),
+    },
 )
-def push(
-    log: KnownLog, key: Pusher, values: body.PushedValues, ledger: Ledger, response: Response
-) -> schemas.PushOut:
-    """Take one CloudEvent, a CloudEvents batch, or NDJSON: all events or none.
+async def push(log: KnownLog, key: Pusher, pushed: body.Pushed, ledger: Ledger) -> Response:
+    """Take one CloudEvent, a CloudEvents batch, NDJSON, or a push that its party has signed: all events or none.
 
     The answer comes after they are durable, with a signed receipt. Pushing the same events again is safe: they are
-    answered with their first receipt, and status 200 if nothing was new.
+    answered with their first receipt, and status 200 if nothing was new. Bodies may be compressed by gzip or zstd.
     """
-    result = ledger.pipeline.push(log.origin, key.party, values)
-    if all(pushed.status == "duplicate" for pushed in result.events):
-        response.status_code = 200
-    return views.push_out(result)
+    prepare = partial(ledger.pipeline.prepare, log.origin, key.party, pushed.values, pushed.signature)
+    with ledger.tracer.span("push", {"log": log.origin, "events": len(pushed.values)}):
+        prepared = prepare() if len(pushed.values) <= _FEW else await run_in_threadpool(prepare)
+        result = await asyncio.wrap_future(ledger.intake.submit(log.origin, prepared))
+    fresh = any(event.status != "duplicate" for event in result.events)
+    return Response(views.push_json(result), 201 if fresh else 200, media_type="application/json")
+
+
+_FEW = 4
+"""Events up to which a push is checked where it came in: a thread of its own would cost more."""
 
 
 @router.get("", summary="List events")

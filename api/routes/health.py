@@ -20,7 +20,7 @@ def healthz() -> schemas.HealthOut:
 
 @router.get("/readyz", summary="Readiness", responses={503: {"model": schemas.ReadyOut}})
 def readyz(ledger: Ledger, response: Response) -> schemas.ReadyOut:
-    """Whether store and chain answer and every log is the chain's history (I6); 503 if not."""
+    """Whether store and chain answer and every log is the chain's history (I6); 503 if not, or if the API will end."""
     logs: list[Log] = []
     store = chain = "ok"
     try:
@@ -32,11 +32,17 @@ def readyz(ledger: Ledger, response: Response) -> schemas.ReadyOut:
     except LedgerError as error:
         chain = error.message
     states = {log.origin: _state(ledger, log) for log in logs}
-    ready = store == chain == "ok" and all(state == "ok" for state in states.values())
+    stopping = ledger.stopping.is_set()
+    ready = not stopping and store == chain == "ok" and all(state == "ok" for state in states.values())
     response.status_code = 200 if ready else 503
     failing = ledger.worker.failures if ledger.worker else {}
     return schemas.ReadyOut(
-        ready=ready, store=store, chain=chain, logs={str(o): s for o, s in states.items()}, failing=failing
+        ready=ready,
+        stopping=stopping,
+        store=store,
+        chain=chain,
+        logs={str(o): s for o, s in states.items()},
+        failing=failing,
     )
 
 

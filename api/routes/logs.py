@@ -10,9 +10,10 @@ from fastapi.responses import PlainTextResponse
 from api import schemas, views
 from api.errors import problems
 from api.parameters import After, Limit
-from api.services import KnownLog, Ledger
+from api.services import KnownLog, Ledger, Services
 from ledger.errors import MalformedInput, NotFound, Pending
 from ledger.merkle import log_consistency
+from ledger.records import Log
 from ledger.tiles import bundle, parse_tile
 from ledger.types import BatchNo
 
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["logs"], responses=problems(400, 404, 422
 @router.get("/logs", summary="List logs")
 def list_logs(ledger: Ledger) -> list[schemas.LogOut]:
     """All logs of this ledger."""
-    return [views.log_out(log, ledger.store.head(log.origin)) for log in ledger.store.logs()]
+    return [_log_out(log, ledger) for log in ledger.store.logs()]
 
 
 @router.get("/logs/{log:path}/batches", summary="List batches")
@@ -111,4 +112,8 @@ def list_anchors(log: KnownLog, ledger: Ledger) -> list[schemas.AnchoringOut]:
 @router.get("/logs/{log:path}", summary="Read a log")
 def read_log(log: KnownLog, ledger: Ledger) -> schemas.LogOut:
     """One log. Must stand last: its path matches all below it."""
-    return views.log_out(log, ledger.store.head(log.origin))
+    return _log_out(log, ledger)
+
+
+def _log_out(log: Log, ledger: Services) -> schemas.LogOut:
+    return views.log_out(log, ledger.store.head(log.origin), ledger.store.projected(log.origin))

@@ -13,7 +13,7 @@ from api.errors import problems
 from api.parameters import Limit
 from api.services import Ledger
 from ledger import documents
-from ledger.auditing import Auditor
+from ledger.auditing import Auditor, TransferPage
 from ledger.documents import MatrixDocument, MomentDocument, TransferDocument
 from ledger.entry import Phase
 from ledger.errors import MalformedInput
@@ -26,6 +26,7 @@ AfterName = Annotated[
     str | None,
     Query(max_length=128, description="Only transfers after this one: the `next` of the page before."),
 ]
+OnlyThis = Annotated[str | None, Query(max_length=128, description="Only this transfer.")]
 InPath = Annotated[str, Path(max_length=128, examples=["live-2026-07-01-tokyo"])]
 InQuery = Annotated[str, Query(max_length=128, examples=["live-2026-07-01-tokyo"])]
 
@@ -66,12 +67,16 @@ Types = Annotated[
 
 @router.get("/transfers", summary="List transfers")
 def list_transfers(
-    audit: Discloses, after: AfterName = None, limit: Limit = 100
+    audit: Discloses, after: AfterName = None, limit: Limit = 100, transfer: OnlyThis = None
 ) -> schemas.NamedPage[TransferDocument]:
-    """Every transfer of a log, by name: its parties, its jurisdictions, the state of each phase."""
-    found = audit.transfers(after, limit)
-    items = [documents.transfer(audit.log.origin, view) for view in found]
-    return schemas.NamedPage(items=items, next=found[-1].subject if len(found) == limit else None)
+    """Every transfer of a log, by name: its parties, its jurisdictions, the state of each phase.
+
+    A page may be short before the last: go on until `next` is null.
+    """
+    one = None if transfer is None else TransferPage([audit.transfer(transfer)], None)
+    page = one or audit.transfers(after, limit)
+    items = [documents.transfer(audit.log.origin, view) for view in page.views]
+    return schemas.NamedPage(items=items, next=page.next)
 
 
 @router.get("/completeness", summary="Completeness of all transfers")
@@ -79,7 +84,7 @@ def list_completeness(
     audit: Discloses,
     after: AfterName = None,
     limit: Limit = 100,
-    transfer: Annotated[str | None, Query(max_length=128, description="Only this transfer.")] = None,
+    transfer: OnlyThis = None,
 ) -> schemas.NamedPage[MatrixDocument]:
     """The matrix transfer × phase × expected evidence: what is there, what is late, what is missing."""
     found = audit.matrices(after, limit) if transfer is None else [audit.completeness(transfer)]
@@ -142,7 +147,7 @@ def read_completeness(audit: Discloses, transfer: InPath) -> MatrixDocument:
 def read_transfer(audit: Discloses, transfer: InPath) -> TransferDocument:
     """One transfer: exporter, importer, processors; the three jurisdictions; the state of each phase; its papers.
 
-    Must stand last: its path matches those above. A transfer whose name ends like them is asked for by
-    `/v1/timeline` and `/v1/completeness`.
+    Must stand last: its path matches those above. A transfer whose name ends like them, or has dots between slashes,
+    is asked for as `/v1/transfers?transfer=…`, `/v1/timeline` and `/v1/completeness`.
     """
     return documents.transfer(audit.log.origin, audit.transfer(transfer))

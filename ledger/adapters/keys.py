@@ -21,39 +21,38 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-
 from ledger.errors import MalformedInput, NotFound
-from ledger.note import VerifierKey
+from ledger.signer import KeySigner
 from ledger.types import Origin, from_hex, log_id
 
 _SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _log = logging.getLogger(__name__)
 
 
-class FileSigner:
-    """`Signer` whose private key is in memory."""
+class SignerFile:
+    """An Ed25519 key pair in a file of its own."""
 
-    __slots__ = ("_private", "key")
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-    def __init__(self, origin: Origin, private: Ed25519PrivateKey) -> None:
-        self._private = private
-        public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.key = VerifierKey(origin, public)
+    def load(self, name: str) -> KeySigner:
+        """The key pair, under this name. Raises NotFound, or MalformedInput if the file holds something else."""
+        pem = _read(self._path)
+        if pem is None:
+            raise NotFound(f"there is no key file {self._path}", advice="Restore it from its backup.")
+        try:
+            return KeySigner.from_pem(pem, name)
+        except MalformedInput:
+            raise _broken(self._path, "an Ed25519 private key, PKCS #8, PEM") from None
 
-    def sign(self, message: bytes) -> bytes:
-        return self._private.sign(message)
+    def load_or_create(self, name: str) -> KeySigner:
+        """The key pair; a new one, durable before this returns, if there is no file."""
+        if _read(self._path) is None:
+            _write_once(self._path, KeySigner.generate(name).pem)
+        return self.load(name)
 
     def __repr__(self) -> str:
-        return f"FileSigner({self.key})"
+        return f"SignerFile({str(self._path)!r})"
 
 
 class FileKeyring:
@@ -62,33 +61,24 @@ class FileKeyring:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def signer(self, origin: Origin) -> FileSigner:
-        path = self._path(origin)
-        pem = _read(path)
-        if pem is None:
+    def signer(self, origin: Origin) -> KeySigner:
+        try:
+            return self._file(origin).load(origin)
+        except NotFound:
             raise NotFound(
                 f"this ledger does not hold the key of log {origin}",
-                expected=f"a key file {path}",
+                expected=f"a key file {self._path(origin)}",
                 advice="Restore the key from its backup; a new key would be another log.",
-            )
-        try:
-            private = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise _broken(path, "an Ed25519 private key, PKCS #8, PEM") from None
-        if not isinstance(private, Ed25519PrivateKey):
-            raise _broken(path, "an Ed25519 private key, PKCS #8, PEM")
-        return FileSigner(origin, private)
+            ) from None
 
-    def create(self, origin: Origin) -> FileSigner:
-        if _read(self._path(origin)) is None:
-            pem = Ed25519PrivateKey.generate().private_bytes(
-                Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-            )
-            _write_once(self._path(origin), pem)
-        return self.signer(origin)
+    def create(self, origin: Origin) -> KeySigner:
+        return self._file(origin).load_or_create(origin)
 
     def __repr__(self) -> str:
         return f"FileKeyring({str(self._folder)!r})"
+
+    def _file(self, origin: Origin) -> SignerFile:
+        return SignerFile(self._path(origin))
 
     def _path(self, origin: Origin) -> Path:
         return self._folder / f"{log_id(origin).hex()}.pem"

@@ -1,10 +1,13 @@
 """`transfer-ledger`: the commands parse, call, format.
 
-    admin.py     init, party, log, key, serve, worker, status, doctor, rebuild
+    admin.py     init, party, log, key, status, doctor, rebuild
+    serving.py   serve, worker
     feed.py      push, scenario
+    outbox.py    outbox; dispatch.py: how pushes leave
     imports.py, import_permissions.py   import; importing.py, delivery.py say how it runs
     queries.py   access, snapshot, transfer, reconcile
     audit.py     prove, verify, evidence
+    receipts.py  verify, of receipts
 
 Exit codes: 0 done or verified · 1 refuted or the records differ · 2 unusable input · 3 something does not answer ·
 70 a defect of this program, or its output cannot be written · 130 interrupted · 141 the reader of the output has gone.
@@ -19,11 +22,22 @@ import typer
 from typer.exceptions import TyperException
 from typer.rich_utils import rich_format_error
 
-from ledger.cli import admin, audit, feed, import_permissions, imports, queries
+from ledger.cli import admin, audit, feed, import_permissions, imports, outbox, queries, serving
 from ledger.cli.shared import app, complain, err, exit_code, plain
 from ledger.errors import LedgerError
 
-__all__ = ["admin", "app", "audit", "feed", "import_permissions", "imports", "main", "queries"]
+__all__ = [
+    "admin",
+    "app",
+    "audit",
+    "feed",
+    "import_permissions",
+    "imports",
+    "main",
+    "outbox",
+    "queries",
+    "serving",
+]
 
 
 def main() -> None:

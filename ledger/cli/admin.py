@@ -1,17 +1,23 @@
-"""Set up, run and look after a ledger."""
+"""Set up and look after a ledger."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
-from types import FrameType
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from ledger import documents
-from ledger.bootstrap import create_api_key, initialise, open_ledger, open_node, open_store_only
+from ledger.bootstrap import (
+    create_api_key,
+    create_party_key,
+    initialise,
+    open_ledger,
+    open_node,
+    open_store_only,
+)
 from ledger.catalogue.base import COUNTRIES
 from ledger.cli.audit import moment
 from ledger.cli.shared import (
@@ -24,10 +30,9 @@ from ledger.cli.shared import (
     print_json,
     progress_bar,
     read_key,
-    set_up_logging,
 )
 from ledger.doctor import Difference, Doctor
-from ledger.errors import MalformedInput, Unavailable
+from ledger.errors import MalformedInput
 from ledger.ports import Store
 from ledger.records import Party, PartyKey, Role, Scope
 from ledger.types import Origin, format_time, log_id, parse_origin, parse_party_id
@@ -87,6 +92,20 @@ def party_list(context: typer.Context, json: JsonOption = False) -> None:
         parties = store.parties()
     rows = [{"id": p.id, "name": p.name, "role": p.role.value, "country": p.country} for p in parties]
     _print_rows(rows, as_json=json)
+
+
+@party_key_app.command("create")
+def party_key_create(
+    party: Annotated[str, typer.Argument(help="The party's id.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File for the private key.")],
+) -> None:
+    """Make a key pair to sign pushes with, on the party's own machine; print its verifier key. Again changes nothing.
+
+    The ledger's operator registers the verifier key: `party key add`.
+
+    Example: `transfer-ledger party key create acme -o acme.pem > acme.party.vkey`
+    """
+    out.print(str(create_party_key(output, parse_party_id(party)).key), markup=False)
 
 
 @party_key_app.command("add")
@@ -165,6 +184,10 @@ def log_create(
         bool,
         typer.Option("--allow-opaque", help="Take types that the catalogue does not know. For ever."),
     ] = False,
+    require_signed: Annotated[
+        bool,
+        typer.Option("--require-signed", help="Take only pushes that their party has signed. For ever."),
+    ] = False,
 ) -> None:
     """Create a party's log: its key, its place in the contract, its record. Again changes nothing.
 
@@ -173,7 +196,12 @@ def log_create(
     Example: `transfer-ledger log create ledger.example/acme-live --party acme`
     """
     with open_ledger(load_settings(context)) as ledger:
-        log = ledger.create_log(parse_origin(origin), parse_party_id(party), opaque=allow_opaque)
+        log = ledger.create_log(
+            parse_origin(origin),
+            parse_party_id(party),
+            opaque=allow_opaque,
+            require_signature=require_signed,
+        )
         out.print(log.verifier_key, markup=False)
         if ledger.registrar is None:
             err.print(
@@ -186,7 +214,16 @@ def log_list(context: typer.Context, json: JsonOption = False) -> None:
     """List the logs."""
     with open_store_only(load_settings(context)) as (store, _, _):
         logs = store.logs()
-    rows = [{"origin": x.origin, "party": x.party, "key": x.verifier_key, "opaque": x.opaque} for x in logs]
+    rows = [
+        {
+            "origin": x.origin,
+            "party": x.party,
+            "key": x.verifier_key,
+            "opaque": x.opaque,
+            "signed": x.require_signature,
+        }
+        for x in logs
+    ]
     _print_rows(rows, as_json=json)
 
 
@@ -229,78 +266,10 @@ def key_list(context: typer.Context, json: JsonOption = False) -> None:
 def key_revoke(
     context: typer.Context, id: Annotated[str, typer.Argument(help="The id, as `key list` shows.")]
 ) -> None:
-    """Revoke an API key, at once and for ever."""
+    """Revoke an API key, for ever: at once for reading, within a second for pushing."""
     with open_store_only(load_settings(context)) as (store, _, clock):
         store.revoke_api_key(id, clock.now())
     out.print(f"revoked {id}", markup=False)
-
-
-@app.command()
-def serve(
-    context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one [default: 8420].")] = None,
-    worker: Annotated[bool | None, typer.Option(help="Seal, anchor and project in this process.")] = None,
-) -> None:
-    """Run the API, with the background work unless `--no-worker`. Ctrl-C ends it and loses nothing.
-
-    Example: `transfer-ledger --data ./ledger-data serve --port 8420`
-    """
-    import uvicorn  # here, so that no other command waits for a web framework to load
-
-    from api.app import create_app
-    from api.services import Services
-
-    settings = load_settings(context, host=host, port=port, worker=worker)
-    set_up_logging(settings.log_level)
-    with open_ledger(settings) as ledger:
-        background = ledger.worker() if settings.worker else None
-        config = uvicorn.Config(
-            create_app(Services(ledger.pipeline, background)),
-            host=settings.host,
-            port=settings.port,
-            log_level=settings.log_level,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-        )
-        if background:
-            background.start()
-        try:
-            uvicorn.Server(config).run()
-        finally:
-            if background:
-                background.stop()
-
-
-@app.command("worker")
-def run_worker(
-    context: typer.Context,
-    once: Annotated[
-        bool, typer.Option("--once", help="Seal and anchor all that waits now, then end.")
-    ] = False,
-    wait: Annotated[float, typer.Option(min=0, help="With --once: seconds to wait for blocks.")] = 60.0,
-) -> None:
-    """Seal, anchor and project in a process of its own, beside `serve --no-worker`.
-
-    Example: `transfer-ledger --data ./ledger-data worker --once`
-    """
-    settings = load_settings(context)
-    set_up_logging(settings.log_level)
-    with open_ledger(settings) as ledger:
-        worker = ledger.worker()
-        if once:
-            if not worker.settle(wait):
-                raise Unavailable(
-                    "; ".join(f"{what}: {why}" for what, why in worker.failures.items()) or "failed"
-                )
-            return
-
-        def end(number: int, frame: FrameType | None) -> None:
-            worker.stop()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        worker.run()
 
 
 @app.command()

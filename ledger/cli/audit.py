@@ -11,6 +11,7 @@ import typer
 
 from ledger import canonical, catalogue
 from ledger.bootstrap import open_store_only
+from ledger.cli.receipts import Shown, judge_receipts
 from ledger.cli.shared import (
     ApiKeyOption,
     ChainIdOption,
@@ -18,6 +19,7 @@ from ledger.cli.shared import (
     JsonOption,
     KeyOption,
     LogOption,
+    PartyKeyOption,
     RpcOption,
     UrlOption,
     app,
@@ -28,6 +30,7 @@ from ledger.cli.shared import (
     plain,
     print_json,
     progress_bar,
+    read_file,
     read_key,
     require_api_key,
     trusted_chain,
@@ -36,11 +39,22 @@ from ledger.cli.shared import (
 from ledger.client import Client
 from ledger.entry import event_time
 from ledger.errors import MalformedInput, Unavailable, VerificationError
-from ledger.evidence import ChainReport, PackageReport, build_package, check_package, check_package_on_chain
-from ledger.evidence.check import CLOCK_TOLERANCE
+from ledger.evidence import (
+    CLOCK_TOLERANCE,
+    ChainReport,
+    PackageReport,
+    build_package,
+    check_all_signed,
+    check_package,
+    check_package_on_chain,
+)
 from ledger.proof import parse_proof, proof_document
 from ledger.proving import Verified, prove, verify, verify_offline
+from ledger.push import SignedBy
+from ledger.receipt import HEADLINE
 from ledger.types import Position, format_time, parse_origin
+
+RECEIPTS = f"{HEADLINE}\n".encode()
 
 evidence_app = typer.Typer(no_args_is_help=True, help="Build and verify evidence packages.")
 app.add_typer(evidence_app, name="evidence")
@@ -82,33 +96,62 @@ def prove_event(
 
 
 @app.command("verify")
-def verify_proof(
-    file: Annotated[Path, typer.Argument(help="A proof document.")],
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="A proof document, or a file of receipts.")],
     key: KeyOption = None,
     rpc: RpcOption = None,
     contract: ContractOption = None,
     chain_id: ChainIdOption = None,
+    party_key: PartyKeyOption = None,
     log: Annotated[
         str | None, typer.Option("--log", help="The log asked about, where no key is given.")
     ] = None,
+    package: Annotated[
+        list[Path] | None,
+        typer.Option(help="For receipts: an evidence package that shows the log's batches; may be repeated."),
+    ] = None,
+    url: UrlOption = None,
+    api_key: ApiKeyOption = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="For receipts: judge as of this time, RFC 3339 or a date; now by default."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Verify a proof: offline with the log's key, on the chain with a node and contract of your choice, or both.
+    """Verify a proof, or judge receipts: offline with the log's key, on the chain with a node of your choice, or both.
 
-    Exit 0 verified, 1 refuted (the failing step is named), 2 unusable input, 3 the node does not answer.
+    A **proof**: with a key of the event's party, also that the party has signed it. Exit 0 verified, 1 refuted (the
+    failing step is named), 2 unusable input, 3 the node does not answer.
+
+    **Receipts**, as `push --receipts` keeps them: by packages, or by what the ledger at --url shows (API key with the
+    scope read), each is kept, pending or broken. Exit 0 all are kept or pending, 1 one is broken or refuted, 2 unusable
+    input, 3 undecided, or no answer.
 
     Example: `transfer-ledger verify proof.json --key ledger.vkey --rpc http://127.0.0.1:8545 --contract 0x…`
+
+    Example: `transfer-ledger verify receipts.txt --key ledger.vkey --package 2026.zip`
     """
     verifier = read_key(key) if key else None
     trusted = trusted_chain(rpc, contract, chain_id)
-    origin = trusted_origin(verifier, log, chain=trusted is not None)
     data = _read(file)
+    if data.startswith(RECEIPTS):
+        if verifier is None:
+            raise MalformedInput("nothing to trust", expected="--key: receipts are signed by it")
+        shown = Shown(package or (), url, api_key)
+        moment_ = None if at is None else moment(at)
+        with _judging(as_json=json):
+            judge_receipts(_text(data), verifier, shown, trusted, moment_, as_json=json)
+        return
+    if package or at:
+        raise MalformedInput("--package and --at are for receipts", got="a file of something else")
+    origin = trusted_origin(verifier, log, chain=trusted is not None)
+    party_keys = [read_key(text) for text in party_key or ()]
     with _judging(as_json=json):
         proof = parse_proof(data)
         # What needs no node comes first: a node that does not answer must not hide what is refuted without it.
-        verify_offline(proof, verifier, origin)
+        verify_offline(proof, verifier, origin, party_keys)
     with _judging(as_json=json), trusted.open() if trusted else nullcontext() as chain:
-        verified = verify(proof, verifier, origin, chain)
+        verified = verify(proof, verifier, origin, chain, party_keys)
     _print_verified(verified, as_json=json)
 
 
@@ -145,6 +188,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         "anchored": None if verified.anchored_at is None else format_time(verified.anchored_at * 1000),
         "seconds_to_anchor": _delay(verified),
         "party": event.entry.party,
+        "signature": _signature(event.signed),
         "event": {**opened.attributes, "data": opened.data},
         "withheld_members": len(event.entry.sd) - len(event.disclosures),
         "opaque": catalogue.is_opaque(opened.type),
@@ -153,8 +197,12 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         print_json(facts)
         return
     by = " and ".join(facts["by"])  # type: ignore[arg-type]
+    facts["signature"] = _signed_line(event.signed)
     out.print(f"VERIFIED by {by}: position {event.position} of {event.origin}", markup=False)
-    for name in ("batch", "received", "closed", "anchored", "seconds_to_anchor", "party", "withheld_members"):
+    for name in (
+        *("batch", "received", "closed", "anchored", "seconds_to_anchor"),
+        *("party", "signature", "withheld_members"),
+    ):
         if facts[name] is not None:
             out.print(f"  {name.replace('_', ' ')}: {facts[name]}", markup=False)
     for heading, members in (("event", dict(opened.attributes)), ("data", opened.data)):
@@ -171,6 +219,23 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         )
     if not verified.by_chain:
         out.print("Not held against the chain: give --rpc and --contract.", markup=False)
+
+
+def _signature(signed: SignedBy | None) -> dict[str, object] | None:
+    if signed is None:
+        return None
+    return {"party": signed.party, "key_id": signed.key_id.hex(), "held": signed.held}
+
+
+def _signed_line(signed: SignedBy | None) -> str:
+    if signed is None:
+        return "none: that the party pushed it is the ledger's word"
+    key = f"by {signed.party}, key {signed.key_id.hex()}"
+    return (
+        f"{key}, held against the key given"
+        if signed.held
+        else f"{key}, NOT held against a key: give --party-key"
+    )
 
 
 def _delay(verified: Verified) -> int | None:
@@ -228,6 +293,14 @@ def evidence_verify(
     rpc: RpcOption = None,
     contract: ContractOption = None,
     chain_id: ChainIdOption = None,
+    party_key: PartyKeyOption = None,
+    require_signed: Annotated[
+        bool,
+        typer.Option(
+            "--require-signed",
+            help="Refuse unless every event of the period of those parties is signed by one of the keys given.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Verify an evidence package, offline and, with a node of your choice, on the chain; say what was proved.
@@ -238,9 +311,14 @@ def evidence_verify(
     """
     verifier = read_key(key)
     trusted = trusted_chain(rpc, contract, chain_id)
+    party_keys = [read_key(text) for text in party_key or ()]
+    if require_signed and not party_keys:
+        raise MalformedInput("nothing to hold signatures against", expected="--party-key")
     on_chain: ChainReport | None = None
-    with _opened(file) as package, progress_bar("events") as update, _judging(as_json=json):
-        report = check_package(package, verifier, update)
+    with read_file(file) as package, progress_bar("events") as update, _judging(as_json=json):
+        report = check_package(package, verifier, update, party_keys=party_keys)
+        if require_signed:
+            check_all_signed(report)
     if trusted:
         with _judging(as_json=json), trusted.open() as chain, progress_bar("batches") as update:
             on_chain = check_package_on_chain(report, chain, update)
@@ -264,6 +342,9 @@ def _print_report(report: PackageReport, on_chain: ChainReport | None, *, as_jso
         "by_type": report.by_type,
         "disclosed_members": report.disclosed_members,
         "withheld_members": report.withheld_members,
+        "signed_events": report.signed_events,
+        "signed_events_held": report.held_events,
+        "first_event_not_held": report.unheld,
         "open_end": report.open_end,
         "batches_beyond": on_chain.beyond if on_chain else None,
         "longest_seconds_to_anchor": on_chain.longest_delay if on_chain else None,
@@ -289,6 +370,7 @@ def _proved(report: PackageReport, on_chain: ChainReport | None) -> Iterator[str
     yield f"all {report.checkpoint.size} headers of the log give the root that its key signed"
     yield f"{report.disclosed_members} members are disclosed and match their commitments"
     yield f"{report.withheld_members} members are withheld or erased"
+    yield from _signatures(report)
     if on_chain is None:
         yield "not held against the chain: give --rpc and --contract"
         return
@@ -302,23 +384,28 @@ def _proved(report: PackageReport, on_chain: ChainReport | None) -> Iterator[str
         yield f"WARNING: the ledger's clock says that entries were received after they were anchored: batches {numbers}"
 
 
+def _signatures(report: PackageReport) -> Iterator[str]:
+    if report.signed_events:
+        yield f"{report.signed_events} events are signed by their party, {report.held_events} by a key that was given"
+    if report.unheld is not None:
+        yield f"BUT not all of that party's are signed by such a key: the first is at position {report.unheld}"
+
+
 def moment(text: str) -> int:
     """Unix milliseconds of an RFC 3339 time, or of the begin of a day in UTC. Raises MalformedInput."""
     return event_time(f"{text}T00:00:00Z" if len(text) == len("2026-01-01") else text)
 
 
-def _read(file: Path) -> bytes:
-    with _opened(file) as opened:
-        return opened.read()
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
+def _text(data: bytes) -> str:
     try:
-        with file.open("rb") as opened:
-            yield opened
-    except OSError as error:
-        raise MalformedInput(f"{file} cannot be read", got=error.strerror or str(error)) from None
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedInput("not a file of receipts", expected="UTF-8") from None
+
+
+def _read(file: Path) -> bytes:
+    with read_file(file) as opened:
+        return opened.read()
 
 
 @contextmanager

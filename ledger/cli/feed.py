@@ -15,6 +15,7 @@ import typer
 
 from ledger import canonical
 from ledger.bootstrap import Wired, open_ledger
+from ledger.cli.dispatch import Dispatch, LogKeyOption, OutboxOption, SigningPartyOption, SignOption
 from ledger.cli.shared import (
     ApiKeyOption,
     JsonOption,
@@ -27,12 +28,13 @@ from ledger.cli.shared import (
     out,
     print_json,
     progress_bar,
-    require_api_key,
 )
-from ledger.client import Client, PushSummary
+from ledger.client import PushSummary, signed_events
+from ledger.commit import PushStatus
 from ledger.entry import event_time
 from ledger.errors import InputError, MalformedInput
-from ledger.pipeline import PushStatus
+from ledger.ports import Signer
+from ledger.push import parse_push
 from ledger.scenario import scenario
 from ledger.types import Origin, parse_origin
 
@@ -54,28 +56,38 @@ class LocalTarget:
 
     ledger: Wired
     origin: Origin
+    signer: Signer | None = None
 
     def push_lines(self, lines: bytes) -> PushSummary:
         values = [canonical.parse(line) for line in lines.split(b"\n") if line.strip()]
         party = self.ledger.store.log(self.origin).party
-        result = self.ledger.pipeline.push(self.origin, party, values)
+        note = None
+        if self.signer:
+            note, values = parse_push(canonical.parse(signed_events(values, self.origin, self.signer).body))
+        result = self.ledger.pipeline.push(self.origin, party, values, note)
         accepted = sum(pushed.status is PushStatus.ACCEPTED for pushed in result.events)
         return PushSummary(accepted, len(result.events) - accepted, result.receipts)
 
 
 def open_target(
-    context: typer.Context, log: str, url: str | None, api_key: str | None
+    context: typer.Context,
+    log: str,
+    url: str | None,
+    api_key: str | None,
+    dispatch: Dispatch | None = None,
 ) -> AbstractContextManager[Target]:
-    """The API at `url`, or without one the ledger in the data folder."""
+    """The API at `url`, or without one the ledger in the data folder; dispatched as the environment says by default."""
     origin = parse_origin(log)
-    return Client(url, require_api_key(api_key), origin) if url else _local(context, origin)
+    dispatch = dispatch or Dispatch.from_environment()
+    return dispatch.target(url, api_key, origin) if url else _local(context, origin, dispatch)
 
 
 @contextmanager
-def _local(context: typer.Context, origin: Origin) -> Iterator[Target]:
+def _local(context: typer.Context, origin: Origin, dispatch: Dispatch) -> Iterator[Target]:
+    if dispatch.outbox is not None:
+        raise MalformedInput("an outbox without a server", expected="--url beside --outbox")
     with open_ledger(load_settings(context)) as ledger:
-        ledger.store.log(origin)
-        yield LocalTarget(ledger, origin)
+        yield LocalTarget(ledger, origin, dispatch.signer(ledger.store.log(origin).party))
 
 
 @app.command()
@@ -88,16 +100,22 @@ def push(
     url: UrlOption = None,
     api_key: ApiKeyOption = None,
     receipts: Annotated[Path | None, typer.Option(help="Append the signed receipts to this file.")] = None,
+    key: LogKeyOption = None,
+    sign: SignOption = None,
+    party: SigningPartyOption = None,
+    outbox: OutboxOption = None,
     json: JsonOption = False,
 ) -> None:
     """Push events, one CloudEvent a line, in order.
 
-    A file is pushed on from where an interrupted push of it ended; pushing anything twice is harmless.
+    A file is pushed on from where an interrupted push of it ended; pushing anything twice is harmless. With --outbox,
+    what the ledger does not answer waits in a file (`outbox flush`), and what it refuses is set aside there.
 
     Example: `transfer-ledger push --log ledger.example/acme-live events.ndjson`
     """
     total = PushSummary(0, 0, ())
-    with open_target(context, log, url, api_key) as target, _source(file) as source:
+    dispatch = Dispatch(key, sign, party, outbox)
+    with open_target(context, log, url, api_key, dispatch) as target, _source(file) as source:
         mark = _Mark(file, f"{url or ''} {log}") if file else None
         start = mark.seek(source) if mark else 0
         size = file.stat().st_size if file else None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
-import structlog
 import typer
 from rich.console import Console
 from rich.progress import (
@@ -25,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ledger import __version__
+from ledger import __version__, logs
 from ledger.bootstrap import open_chain
 from ledger.errors import IntegrityError, LedgerError, MalformedInput, Unavailable, VerificationError
 from ledger.note import VerifierKey
@@ -96,21 +94,7 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = data
-    set_up_logging("warning")
-
-
-def set_up_logging(level: str) -> None:
-    """Structured logs on standard error. They hold no personal data: no event content, no keys, no addresses."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.set_up("warning")
 
 
 def load_settings(context: typer.Context, **arguments: Any) -> Settings:
@@ -133,6 +117,13 @@ KeyOption = Annotated[
         "--key", help="The log's verifier key, or a file that holds it. From a source that you trust."
     ),
 ]
+PartyKeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--party-key",
+        help="Verifier key of an event's party, or a file that holds it. From a source that you trust; repeatable.",
+    ),
+]
 RpcOption = Annotated[str | None, typer.Option("--rpc", help="URL of an EVM node that you trust.")]
 ContractOption = Annotated[
     str | None, typer.Option("--contract", help="Address of the contract that you trust.")
@@ -140,6 +131,16 @@ ContractOption = Annotated[
 ChainIdOption = Annotated[
     int | None, typer.Option("--chain-id", help="Chain that the node must be on; any by default.")
 ]
+
+
+@contextmanager
+def read_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is read. Raises MalformedInput if it cannot be."""
+    try:
+        with path.open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise MalformedInput(f"{path} cannot be read", got=error.strerror or str(error)) from None
 
 
 def require_api_key(api_key: str | None) -> str:

@@ -93,10 +93,12 @@ class LocalSource:
             after = page[-1].position
 
     def transfers(self) -> Iterator[TransferDocument]:
-        after = None
-        while page := self.auditor.transfers(after, PAGE):
-            yield from (documents.transfer(self.auditor.log.origin, view) for view in page)
-            after = page[-1].subject
+        after: str | None = None
+        while True:
+            page = self.auditor.transfers(after, PAGE)
+            yield from (documents.transfer(self.auditor.log.origin, view) for view in page.views)
+            if (after := page.next) is None:
+                return
 
     def transfer(self, subject: str) -> TransferDocument:
         return documents.transfer(self.auditor.log.origin, self.auditor.transfer(subject))
@@ -156,7 +158,9 @@ class RemoteSource:
         return self._pages("/v1/transfers")
 
     def transfer(self, subject: str) -> TransferDocument:
-        return cast(TransferDocument, self._get(f"/v1/transfers/{subject}"))
+        # By parameter: on the way of a path, `a/../b` may become `b`.
+        (found,) = self._pages("/v1/transfers", transfer=subject)
+        return cast(TransferDocument, found)
 
     def matrices(self) -> Iterator[MatrixDocument]:
         return self._pages("/v1/completeness")

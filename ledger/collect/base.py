@@ -58,7 +58,7 @@ class Collected:
 
     where: str
     events: tuple[Object, ...]
-    raw: bytes = b""
+    raw: bytes = field(default=b"", compare=False)
     """The record's bytes, for whoever sets it aside after all."""
 
 

@@ -11,7 +11,17 @@ from typing import IO
 from ledger import canonical
 from ledger.checkpoint import Checkpoint
 from ledger.errors import MalformedInput, Pending
-from ledger.evidence.manifest import ANCHORS, CHECKPOINT, ENTRIES, HEADERS, MANIFEST, FileDigest, Manifest
+from ledger.evidence.manifest import (
+    ANCHORS,
+    CHECKPOINT,
+    ENTRIES,
+    HEADERS,
+    MANIFEST,
+    PUSHES,
+    FileDigest,
+    Manifest,
+)
+from ledger.evidence.pushes import push_lines
 from ledger.note import parse_note, sign_note
 from ledger.ports import Signer, Store
 from ledger.proof import anchor_document
@@ -58,12 +68,13 @@ def build_package(
     # Events outside the period are there to fence it in; their content is nobody's business.
     period = range(since, until) if disclose else range(0)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        signed = next(store.signatures(log.origin, start, stop), None) is not None
+        batches = first.header.batch_no, last.header.batch_no + 1
         files = (
             _write(archive, HEADERS, _header_lines(store, log, size)),
             _write(archive, ENTRIES, _entry_lines(store, log, start, stop, period, progress)),
-            _write(
-                archive, ANCHORS, _anchor_lines(store, log, first.header.batch_no, last.header.batch_no + 1)
-            ),
+            *([_write(archive, PUSHES, push_lines(store, log.origin, start, stop))] if signed else []),
+            _write(archive, ANCHORS, _anchor_lines(store, log, *batches)),
             _write(archive, CHECKPOINT, [checkpoint.note.encode()]),
         )
         manifest = Manifest(

@@ -1,19 +1,20 @@
 """Verify an evidence package offline, and against the contract through the verifier's own node.
 
-1. `form`         a ZIP of exactly the five members, stored or deflated, and a signed note in `manifest`
+1. `form`         a ZIP of exactly the members of a package, stored or deflated, and a signed note in `manifest`
 2. `signature`    the manifest is signed by the trusted log key, and is of that key's log
-3. `files`        every member has the size and SHA-256 that the manifest says
+3. `files`        the members are those that the manifest says, each with its size and SHA-256
 4. `checkpoint`   the checkpoint is signed by the same key
 5. `log`          the headers are of this log, numbered and tiling without gap, and give the checkpoint's root
 6. `batches`      the entries stand at consecutive positions, and rebuild every batch root of the package
 7. `entries`      each entry is in canonical form, of this log, and received no earlier than the one before
 8. `disclosures`  each disclosure opens one digest of its entry
-9. `period`       the package reaches over both ends of the period: nothing received in it can be missing
-10. `anchors`     every batch has an anchor of one contract
-11. `chain`       that contract, read through the verifier's own node, holds every header under the checkpoint
+9. `pushes`       the entries of each signed push give the root that their party signed, for this log
+10. `period`      the package reaches over both ends of the period: nothing received in it can be missing
+11. `anchors`     every batch has an anchor of one contract
+12. `chain`       that contract, read through the verifier's own node, holds every header under the checkpoint
 
-`check_package` is steps 1–10, `check_package_on_chain` step 11. Steps 6–8 are one pass over the entries. What is out of
-form behind the signature (a header of 91 bytes, a line with a stray member) fails the step that reads it.
+`check_package` is steps 1–11, `ledger.evidence.on_chain` step 12. Steps 6–9 are one pass over the entries. What is out
+of form behind the signature (a header of 91 bytes, a line with a stray member) fails the step that reads it.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from ledger.anchor import Anchor, check_anchored
+from ledger.anchor import Anchor
 from ledger.batch import BatchHeader
 from ledger.canonical import Object
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import AnchorRefuted, MalformedInput, PackageRefuted
+from ledger.errors import MalformedInput, PackageRefuted
 from ledger.evidence.entries import Tally, check_order, check_run, runs
 from ledger.evidence.layout import check_layout
 from ledger.evidence.lines import check_number, naming, parse_line, read_lines, string
@@ -45,15 +46,18 @@ from ledger.evidence.manifest import (
     FILES,
     HEADERS,
     MANIFEST,
+    PUSHES,
+    SIGNED_FILES,
     FileDigest,
     Manifest,
 )
 from ledger.evidence.processes import spread
+from ledger.evidence.pushes import MEMBERS as PUSH_MEMBERS
+from ledger.evidence.pushes import PushCheck
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey, open_note
-from ledger.ports import Chain
 from ledger.proof import parse_anchor
-from ledger.types import BatchNo, Digest, from_base64, log_id
+from ledger.types import Digest, Position, from_base64, log_id
 
 _FEW = 10_000
 """Events that are checked before processes would have started."""
@@ -61,6 +65,7 @@ _MAX_NOTE = 1_000_000
 _CHUNK = 1024 * 1024
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[BatchHeader, Sequence[Digest]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ class PackageReport:
     """What a package was shown to hold.
 
     `open_end` is True if the period reaches past the last anchored batch, so that later events may still belong to it.
-    `first_received` and `last_received` are Unix milliseconds, of the events within the period.
+    `first_received` and `last_received` are Unix milliseconds, of the events within the period. `signed_events` of
+    these are signed by their party, `held_events` by a key that the verifier trusts; `unheld` is the first event that
+    is not, of a party of which the verifier trusts a key.
     """
 
     manifest: Manifest
@@ -83,38 +90,29 @@ class PackageReport:
     open_end: bool
     first_received: int | None
     last_received: int | None
+    signed_events: int
+    held_events: int
+    unheld: Position | None
     batch_received: tuple[int, ...]
     """When the last entry of each of the package's batches was received."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainReport:
-    """What the contract adds to a report.
-
-    Attributes:
-        beyond: batches that it holds past the checkpoint: a package with an open end may lack what they hold.
-        longest_delay: seconds from the receipt of a batch's last entry to the block that anchored it, at most.
-        post_dated: batches that were anchored more than `CLOCK_TOLERANCE` seconds *before* their last entry was
-            received, as the ledger says: its clock was wrong, or it moved entries into a later period.
-    """
-
-    beyond: int
-    longest_delay: int
-    post_dated: tuple[BatchNo, ...]
-
-
-CLOCK_TOLERANCE = 60
 
 
 def check_package(
     file: IO[bytes],
     key: VerifierKey,
     progress: Progress = lambda done, total: None,
+    *,
+    party_keys: Sequence[VerifierKey] = (),
+    watch: Watch = lambda header, leaves: None,
     processes: int | None = None,
 ) -> PackageReport:
-    """Steps 1–10. `file` is the package, seekable; `key` comes from a source other than the package.
+    """Steps 1–11.
 
     Args:
+        file: the package, seekable.
+        key: the log's, from a source other than the package.
+        party_keys: parties' keys, from such a source too, against which signatures of pushes are held.
+        watch: called with the header and leaf hashes of each of the package's batches, once these give its root.
         progress: called with (events checked, events in all) from time to time.
         processes: how many check the entries of a large package; all cores if None.
 
@@ -125,7 +123,7 @@ def check_package(
     try:
         with zipfile.ZipFile(file) as archive:
             check_layout(file, archive)
-            return _Check(archive, key, progress, processes or os.cpu_count() or 1).run()
+            return _Check(archive, key, progress, party_keys, watch, processes or os.cpu_count() or 1).run()
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -140,76 +138,44 @@ def check_package(
         ) from None
 
 
-def check_package_on_chain(
-    report: PackageReport, chain: Chain, progress: Progress = lambda done, total: None
-) -> ChainReport:
-    """Step 11: every header under the checkpoint, and the checkpoint itself, against the contract.
+def check_all_signed(report: PackageReport) -> None:
+    """Raise PackageRefuted if an event of the period is not signed by a trusted key, though there is one of its party.
 
-    Raises:
-        AnchorRefuted: the contract holds something else.
-        ChainUnavailable: the node does not answer; nothing is said about the package.
+    Which events are so depends on the keys that `check_package` was given.
     """
-    name = log_id(report.checkpoint.origin)
-    for anchor in report.anchors:
-        named = anchor.contract
-        if (named.chain_id, named.address.lower()) != (
-            chain.contract.chain_id,
-            chain.contract.address.lower(),
-        ):
-            raise AnchorRefuted(
-                "the package names another contract", step="chain", expected=chain.contract, got=named
-            )
-    size = chain.size_of(name)
-    if size is None or size.batches < report.checkpoint.size:
-        raise AnchorRefuted(
-            "the contract holds fewer batches than the checkpoint",
-            step="chain",
-            expected=f"at least {report.checkpoint.size}",
-            got="no such log" if size is None else size.batches,
+    if report.unheld is not None:
+        raise PackageRefuted(
+            "an event that no trusted key of its party has signed",
+            step="pushes",
+            got=f"position {report.unheld}",
         )
-    root = chain.root_of(name)
-    # The root is the checkpoint's to match only if the contract had this size before and after the root was read.
-    same_size = size.batches == report.checkpoint.size and chain.size_of(name) == size
-    if same_size and root != report.checkpoint.root:
-        raise AnchorRefuted(
-            "the contract has another root", step="chain", expected=root, got=report.checkpoint.root
-        )
-    first = report.manifest.first_batch
-    delays: dict[BatchNo, int] = {}
-    for header in report.headers:
-        anchored = chain.batch_of(name, header.batch_no)
-        check_anchored(header, anchored)
-        if 0 <= header.batch_no - first < report.manifest.batches:
-            received = report.batch_received[header.batch_no - first] // 1000
-            delays[header.batch_no] = anchored.anchored_at - received
-        progress(header.batch_no + 1, len(report.headers))
-    for number, anchor in enumerate(report.anchors, first):
-        seen = chain.anchored_in(anchor.tx_hash, name, report.headers[number].batch_no)
-        # The contract was compared above: its address may be written in other cases than the node's.
-        if seen is None or (seen.block_number, seen.block_hash) != (anchor.block_number, anchor.block_hash):
-            raise AnchorRefuted(f"batch {number} was not anchored where the package says", step="chain")
-    return ChainReport(
-        beyond=size.batches - report.checkpoint.size,
-        longest_delay=max(delays.values()),
-        post_dated=tuple(number for number, delay in delays.items() if delay < -CLOCK_TOLERANCE),
-    )
 
 
 class _Check:
     def __init__(
-        self, archive: zipfile.ZipFile, key: VerifierKey, progress: Progress, processes: int
+        self,
+        archive: zipfile.ZipFile,
+        key: VerifierKey,
+        progress: Progress,
+        party_keys: Sequence[VerifierKey],
+        watch: Watch,
+        processes: int,
     ) -> None:
         self.archive = archive
         self.key = key
         self.progress = progress
+        self.party_keys = party_keys
+        self.watch = watch
         self.processes = processes
 
     def run(self) -> PackageReport:
         members = self.archive.infolist()
         names = [info.filename for info in members]
-        if sorted(names) != sorted((*FILES, MANIFEST)):
+        if sorted(names) not in (sorted((*FILES, MANIFEST)), sorted((*SIGNED_FILES, MANIFEST))):
             raise MalformedInput(
-                "not an evidence package", expected=f"{[*FILES, MANIFEST]}", got=str(names[:10])
+                "not an evidence package",
+                expected=f"{[*FILES, MANIFEST]}, and {PUSHES} if there are signed pushes",
+                got=str(names[:10]),
             )
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
             raise MalformedInput("not an evidence package", expected="members stored or deflated")
@@ -240,6 +206,9 @@ class _Check:
             open_end=found.last < manifest.until,
             first_received=found.first_inside,
             last_received=found.last_inside,
+            signed_events=found.pushes.signed.total(),
+            held_events=found.pushes.signed[True],
+            unheld=found.pushes.unheld,
             batch_received=tuple(found.batch_received),
         )
 
@@ -258,6 +227,9 @@ class _Check:
         return manifest
 
     def _files(self, manifest: Manifest) -> None:
+        names = {info.filename for info in self.archive.infolist()}
+        if names != {MANIFEST, *(file.name for file in manifest.files)}:
+            raise PackageRefuted("other members than the manifest says", step="files", got=sorted(names))
         for file in manifest.files:
             size, digest = self._digest(file)
             if (size, digest) != (file.size, file.digest):
@@ -297,22 +269,26 @@ class _Check:
         return headers
 
     def _entries(self, manifest: Manifest, headers: Sequence[BatchHeader]) -> _Found:
-        """Check runs of entries, and each batch's root as soon as it has all its leaves."""
-        found = _Found(manifest)
+        """Check runs of entries, the pushes that were signed, and each batch's root once it has all its leaves."""
+        pushes = self._lines(PUSHES, *PUSH_MEMBERS) if manifest.signed else iter(())
+        period = range(manifest.since, manifest.until)
+        found = _Found(manifest, PushCheck(pushes, manifest.origin, self.party_keys, period))
         remaining = iter(headers)
         header = next(remaining, None)
         leaves: list[Digest] = []
         with closing(self._tallies(manifest)) as tallies:
             for tally in tallies:
                 found.add(tally)
-                for leaf, received in zip(tally.leaves, tally.received, strict=True):
+                for leaf, received, said in zip(tally.leaves, tally.received, tally.said, strict=True):
                     if header is None:
                         raise PackageRefuted(
                             "more entries than the batches hold", step="batches", expected=manifest.events
                         )
+                    found.pushes.add(Position(header.first_leaf + len(leaves)), said, received)
                     leaves.append(leaf)
                     if len(leaves) == header.leaf_count:
                         _check_root(header, leaves)
+                        self.watch(header, leaves)
                         found.batch_received.append(received)
                         header, leaves = next(remaining, None), []
                 if tally.failure:
@@ -326,6 +302,7 @@ class _Check:
             raise PackageRefuted(
                 "more entries than the batches hold", step="batches", expected=manifest.events
             )
+        found.pushes.finish()
         return found
 
     def _tallies(self, manifest: Manifest) -> Generator[Tally]:
@@ -375,8 +352,9 @@ def _check_root(header: BatchHeader, leaves: Sequence[Digest]) -> None:
 class _Found:
     """What the entries hold, added up. Receipt never runs backwards among them."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, pushes: PushCheck) -> None:
         self.manifest = manifest
+        self.pushes = pushes
         self.events = 0
         self.by_phase: Counter[str] = Counter()
         self.by_type: Counter[str] = Counter()

@@ -17,7 +17,8 @@ from ledger.errors import InputError, PackageRefuted, VerificationError
 from ledger.evidence.lines import as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
 from ledger.merkle import leaf_hash
-from ledger.types import Digest
+from ledger.statement import statement_of
+from ledger.types import Digest, PartyId
 
 _RUN_LINES, _RUN_BYTES = 1000, 1024 * 1024
 
@@ -30,15 +31,25 @@ class Run:
     lines: list[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a party says with an entry: the leaf hash of its statement, None where the package has no signed push."""
+
+    party: PartyId
+    statement: Digest | None
+
+
 @dataclass(slots=True)
 class Tally:
     """What a run of lines was shown to hold, as far as it was; `failure` is why not further.
 
-    `leaves` and `received` (Unix milliseconds) are the entries', in order; the counts are of those within the period.
+    `leaves`, `received` (Unix milliseconds) and `said` are the entries', in order; the counts are of those within the
+    period.
     """
 
     leaves: list[Digest] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     by_phase: Counter[str] = field(default_factory=Counter)
     by_type: Counter[str] = field(default_factory=Counter)
     disclosed: int = 0
@@ -89,6 +100,10 @@ def _check_line(manifest: Manifest, position: int, line: bytes, tally: Tally) ->
     shown = _count_disclosures(value, entry)
     tally.leaves.append(leaf_hash(data))
     tally.received.append(received)
+    statement = (
+        leaf_hash(statement_of(data, entry.origin, entry.party, received)) if manifest.signed else None
+    )
+    tally.said.append(Said(entry.party, statement))
     if manifest.since <= received < manifest.until:
         tally.by_phase[entry.attributes["phase"]] += 1
         tally.by_type[entry.attributes["type"]] += 1

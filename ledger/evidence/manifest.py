@@ -20,6 +20,11 @@ A package is a ZIP file of five members, in this order::
     file anchors.ndjson 3120 <…>
     file checkpoint 210 <…>
 
+A package with events that their party has signed (`ledger.push`) has the headline `transfer-ledger/evidence/v2`, and
+one member more, in the third place::
+
+    pushes.ndjson    {"first":0,"others":[{"index":2,"leaf":"…"}],"signature":"…"}  every signed push of its events
+
 The period is one of *receipt*, `from` included and `to` excluded: the ledger's own time, which never runs backwards in
 a log, so that a package can show that nothing of the period was left out (`ledger.evidence.check`, step `period`).
 """
@@ -35,21 +40,25 @@ from ledger.types import BatchNo, Digest, Origin, Position, format_time, parse_o
 
 HEADLINE = "transfer-ledger/evidence/v1"
 MEDIA_TYPE = "application/vnd.transfer-ledger.evidence+zip"
-HEADERS, ENTRIES, ANCHORS, CHECKPOINT, MANIFEST = (
+SIGNED_HEADLINE = "transfer-ledger/evidence/v2"
+HEADERS, ENTRIES, PUSHES, ANCHORS, CHECKPOINT, MANIFEST = (
     "headers.ndjson",
     "entries.ndjson",
+    "pushes.ndjson",
     "anchors.ndjson",
     "checkpoint",
     "manifest",
 )
 FILES = (HEADERS, ENTRIES, ANCHORS, CHECKPOINT)
+SIGNED_FILES = (HEADERS, ENTRIES, PUSHES, ANCHORS, CHECKPOINT)
+_FILES_OF = {HEADLINE: FILES, SIGNED_HEADLINE: SIGNED_FILES}
 
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _FILE = re.compile(rf"file ([a-z.]+) {_NUMBER} ([A-Za-z0-9+/=]{{44}})")
 _FORM = re.compile(
-    HEADLINE
-    + rf"\n([^\n]+)\nfrom ([^\n]+)\nto ([^\n]+)\nbatches {_NUMBER} {_NUMBER}\nevents {_NUMBER} {_NUMBER}\n"
-    + r"made ([^\n]+)\n((?:file [^\n]+\n){4})"
+    r"(transfer-ledger/evidence/v[12])\n([^\n]+)\nfrom ([^\n]+)\nto ([^\n]+)\n"
+    rf"batches {_NUMBER} {_NUMBER}\nevents {_NUMBER} {_NUMBER}\n"
+    r"made ([^\n]+)\n((?:file [^\n]+\n){4,5})"
 )
 
 
@@ -81,7 +90,7 @@ class Manifest:
 
     def __str__(self) -> str:
         lines = [
-            HEADLINE,
+            SIGNED_HEADLINE if self.signed else HEADLINE,
             self.origin,
             f"from {format_time(self.since)}",
             f"to {format_time(self.until)}",
@@ -92,21 +101,26 @@ class Manifest:
         ]
         return "\n".join(lines) + "\n"
 
+    @property
+    def signed(self) -> bool:
+        """Whether there are events that their party has signed."""
+        return any(file.name == PUSHES for file in self.files)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the text of a manifest strictly: these lines, these files, in this order."""
         match = _FORM.fullmatch(text)
-        files = [_FILE.fullmatch(line) for line in match[9].split("\n")[:-1]] if match else []
-        if match is None or tuple(f[1] if f else "" for f in files) != FILES:
+        files = [_FILE.fullmatch(line) for line in match[10].split("\n")[:-1]] if match else []
+        if match is None or tuple(f[1] if f else "" for f in files) != _FILES_OF[match[1]]:
             raise MalformedInput("not a manifest", expected=f"{HEADLINE} and its lines", got=repr(text[:80]))
         return cls(
-            origin=parse_origin(match[1]),
-            since=parse_time(match[2]),
-            until=parse_time(match[3]),
-            first_batch=BatchNo(int(match[4])),
-            batches=int(match[5]),
-            first_event=Position(int(match[6])),
-            events=int(match[7]),
-            made=parse_time(match[8]),
+            origin=parse_origin(match[2]),
+            since=parse_time(match[3]),
+            until=parse_time(match[4]),
+            first_batch=BatchNo(int(match[5])),
+            batches=int(match[6]),
+            first_event=Position(int(match[7])),
+            events=int(match[8]),
+            made=parse_time(match[9]),
             files=tuple(FileDigest(f[1], int(f[2]), Digest.from_base64(f[3])) for f in files if f),
         )

@@ -5,21 +5,20 @@
     before   deidentification      tier 2 was declared              late: 3 min after the first hop
     storage  permission-snapshot   PIPL 51 [T]                      missing
 
-`EXPECTED` is the table of what is expected: always, or under a condition that the transfer's own papers and facts
-decide. A cell is *late* where evidence of the phase before came only after the first hop, by the events' own times;
-what was received when, the receipts say. Nothing here judges what a paper says: that is a matter of rules.
+`EXPECTED` is the table of what is expected: always, or under a condition that the transfer's facts decide. A cell is
+*late* where evidence of the phase before came only after data first crossed, by the events' own times; what was
+received when, the receipts say. Nothing here judges what a paper says: that is a matter of rules.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ledger.catalogue.base import PROPOSED, kind_of
-from ledger.entry import Event, Phase
-from ledger.projections.members import integer, objects, texts
+from ledger.catalogue.base import PROPOSED
+from ledger.entry import Phase
 from ledger.records import TransferFact
 from ledger.types import Position, format_time
 
@@ -51,8 +50,8 @@ class Known:
     """A model was exported in place of data: nothing else crossed."""
     stored_since: int | None
     """When the first object came to rest abroad."""
-    retained_until: str | None
-    """The first day on which something was to be deleted, as YYYY-MM-DD."""
+    retained_until: int | None
+    """When first something was to be deleted, Unix milliseconds."""
     now: int
 
 
@@ -142,7 +141,7 @@ def _if_stored(known: Known) -> str | None:
 
 def _if_retention_ends(known: Known) -> str | None:
     until = known.retained_until
-    return None if until is None else f"something was to be kept until {until}"
+    return None if until is None else f"something was to be kept until {format_time(until)[:10]}"
 
 
 def _after_a_while(known: Known) -> bool:
@@ -150,7 +149,7 @@ def _after_a_while(known: Known) -> bool:
 
 
 def _after_retention(known: Known) -> bool:
-    return known.retained_until is not None and format_time(known.now)[:10] >= known.retained_until
+    return known.retained_until is not None and known.now >= known.retained_until
 
 
 EXPECTED: tuple[_Expected, ...] = (
@@ -180,24 +179,28 @@ EXPECTED: tuple[_Expected, ...] = (
 )
 """What is expected of a transfer, and who asks for it."""
 
-_STREAMS = frozenset({"stream", "audio", "video", "face", "voice"})
+_CROSSINGS = (
+    (Phase.TRANSIT, "hop"),
+    (Phase.TRANSIT, "segment"),
+    (Phase.STORAGE, "storage"),
+    (Phase.STORAGE, "onward-transfer"),
+)
+"""Evidence that data crossed: of whichever is told of, the first counts."""
+
+_There = defaultdict[tuple[Phase, str], list[TransferFact]]
+"""Facts of evidence by phase and kind."""
 
 
 def completeness(
-    subject: str,
-    facts: Sequence[TransferFact],
-    log_wide: Sequence[TransferFact],
-    papers: Iterable[Event],
-    now: int,
+    subject: str, facts: Sequence[TransferFact], log_wide: Sequence[TransferFact], now: int
 ) -> Matrix:
     """The matrix of one transfer; see `ledger.projections.transfers.transfer_view` for the arguments."""
-    there: defaultdict[tuple[Phase, str], list[TransferFact]] = defaultdict(list)
+    there: _There = defaultdict(list)
     for fact in facts:
         if fact.name == "evidence":
             there[fact.phase, fact.value].append(fact)
-    papers = list(papers)
-    known = _known(there, facts, papers, now)
-    crossed = min((fact.first_time for fact in there[Phase.TRANSIT, "hop"]), default=None)
+    known = _known(there, facts, now)
+    crossed = min((fact.first_time for crossing in _CROSSINGS for fact in there[crossing]), default=None)
     cells = []
     for expected in EXPECTED:
         if expected.each_country and known.recipient_countries:
@@ -215,25 +218,20 @@ def _of_country(country: str, log_wide: Sequence[TransferFact]) -> list[Transfer
     return [fact for fact in log_wide if (fact.name, fact.value) == ("country", country)]
 
 
-def _known(
-    there: defaultdict[tuple[Phase, str], list[TransferFact]],
-    facts: Sequence[TransferFact],
-    papers: Sequence[Event],
-    now: int,
-) -> Known:
-    declarations = [event.data for event in papers if kind_of(event.type) == "declaration"]
-    categories = [category for data in declarations for category in objects(data, "data_categories")]
+def _known(there: _There, facts: Sequence[TransferFact], now: int) -> Known:
+    def told(name: str) -> list[str]:
+        return sorted({fact.value for fact in facts if fact.name == name})
+
     kinds = frozenset(kind for (_, kind), found in there.items() if found)
+    ends = (fact.first_time for fact in facts if fact.name == "retain-until")
     return Known(
         kinds=kinds,
-        tiers=frozenset(tier for category in categories if (tier := integer(category, "tier")) is not None),
-        stream="segment" in kinds or any(category.get("category") in _STREAMS for category in categories),
-        recipient_countries=tuple(
-            sorted({country for data in declarations for country in texts(data, "recipient_countries")})
-        ),
-        model_only="model-export" in kinds and kinds.isdisjoint({"hop", "segment", "storage"}),
+        tiers=frozenset(map(int, told("tier"))),
+        stream="segment" in kinds or bool(told("stream")),
+        recipient_countries=tuple(told("recipient-in")),
+        model_only="model-export" in kinds and not any(there[crossing] for crossing in _CROSSINGS),
         stored_since=min((fact.first_time for fact in there[Phase.STORAGE, "storage"]), default=None),
-        retained_until=min((fact.value for fact in facts if fact.name == "retain-until"), default=None),
+        retained_until=min(ends, default=None),
         now=now,
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from ledger.canonical import Object, Value
+from ledger.entry import event_time
+from ledger.errors import MalformedInput
 
 
 def text(data: Object, name: str) -> str | None:
@@ -17,6 +19,15 @@ def sha256(data: Object, name: str) -> str | None:
     """The member of that name if it is SHA-256 in lower-case hexadecimal."""
     value = data.get(name)
     return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None
+
+
+def moment(data: Object, name: str) -> int | None:
+    """Unix milliseconds of the member of that name if it is a time."""
+    value = data.get(name)
+    try:
+        return event_time(value) if isinstance(value, str) else None
+    except MalformedInput:
+        return None
 
 
 def integer(data: Object, name: str) -> int | None:

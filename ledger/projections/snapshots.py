@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ledger import canonical
-from ledger.entry import Event, event_time
-from ledger.errors import MalformedInput
-from ledger.projections.members import boolean, text, texts
+from ledger.entry import Event
+from ledger.projections.members import boolean, moment, text, texts
 from ledger.records import Committed, SnapshotRecord
 
 
@@ -15,14 +14,14 @@ def snapshot_record(committed: Committed, event: Event) -> SnapshotRecord:
     Grants keep the order in which the source gave them: in some policies it decides.
     """
     data = event.data
-    grants = data.get("grants")
+    captured, grants = moment(data, "captured_at"), data.get("grants")
     return SnapshotRecord(
         position=committed.position,
         phase=event.phase,
         time=event.time,
         subject=event.subject,
         party=committed.party,
-        captured=_captured(text(data, "captured_at"), event.time),
+        captured=event.time if captured is None else captured,
         resource=text(data, "resource"),
         owner=text(data, "owner"),
         public=boolean(data, "public"),
@@ -36,10 +35,3 @@ def snapshot_record(committed: Committed, event: Event) -> SnapshotRecord:
         completeness=text(data, "completeness"),
         raw_sha256=text(data, "raw_sha256"),
     )
-
-
-def _captured(text: str | None, otherwise: int) -> int:
-    try:
-        return otherwise if text is None else event_time(text)
-    except MalformedInput:
-        return otherwise

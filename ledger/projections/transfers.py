@@ -152,25 +152,25 @@ def transfer_view(
     Args:
         facts: those of the transfer, at least one.
         log_wide: those of all transfers of the log (`LOG_WIDE`).
-        papers: in order of position.
+        papers: the newest of each kind, in order of position.
         party: a party of the register by id; None if there is none.
         platform: the party that the log belongs to.
         now: Unix milliseconds; what is not due yet is not missing.
     """
     declarations = [event for _, event in papers if kind_of(event.type) == "declaration"]
     newest = max(declarations, key=lambda event: event.time).data if declarations else {}
-    matrix = completeness(subject, facts, log_wide, [event for _, event in papers], now)
+    matrix = completeness(subject, facts, log_wide, now)
     spans = [fact for fact in facts if fact.name == "event"] or list(facts)
     return TransferView(
         subject=subject,
         events=sum(fact.count for fact in facts if fact.name == "event"),
         first_time=min(fact.first_time for fact in spans),
         last_time=max(fact.last_time for fact in spans),
-        declared=bool(declarations),
+        declared=any((fact.name, fact.value) == ("evidence", "declaration") for fact in facts),
         purposes=tuple(texts(newest, "purposes")),
         handlers=tuple(_handler(named, party) for named in objects(newest, "parties")),
         reporters=tuple(PartyId(value) for value in _values(facts, "party")),
-        jurisdictions=_jurisdictions(facts, declarations, platform),
+        jurisdictions=_jurisdictions(facts, platform),
         phases=tuple(_phase(phase, facts, matrix) for phase in Phase),
         papers=tuple(_paper(position, event) for position, event in papers),
     )
@@ -181,24 +181,13 @@ def _handler(named: Object, party: Callable[[str], Party | None]) -> Handler:
     return Handler(id, text(named, "role"), text(named, "capacity"), text(named, "country"), party(id))
 
 
-def _jurisdictions(
-    facts: Sequence[TransferFact], declarations: Sequence[Event], platform: Party | None
-) -> Jurisdictions:
-    def declared(name: str) -> tuple[str, ...]:
-        return tuple(sorted({code for event in declarations for code in texts(event.data, name)}))
-
-    platforms = {
-        text(named, "country") or ""
-        for event in declarations
-        for named in objects(event.data, "parties")
-        if text(named, "role") == "platform"
-    } - {""}
+def _jurisdictions(facts: Sequence[TransferFact], platform: Party | None) -> Jurisdictions:
     return Jurisdictions(
-        platform=(platform.country,) if platform else tuple(sorted(platforms)),
-        persons=declared("persons_countries"),
+        platform=(platform.country,) if platform else _values(facts, "platform-in"),
+        persons=_values(facts, "persons-in"),
         stored=_values(facts, "stored-in", "reachable-in", phases=(Phase.STORAGE,)),
-        declared_recipients=declared("recipient_countries"),
-        declared_path=declared("declared_path"),
+        declared_recipients=_values(facts, "recipient-in"),
+        declared_path=_values(facts, "path-through"),
         passed=_values(facts, "hop-from", "hop-to"),
         accessed_from=_values(facts, "access-from"),
         onward=_values(facts, "onward-to"),

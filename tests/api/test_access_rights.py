@@ -7,6 +7,7 @@ import pytest
 from conftest import ALL, Caller, assert_problem
 from support.ledgers import OTHER_PARTY, Bed, access
 
+from api.services import RecentKeys
 from ledger.records import Scope
 from ledger.types import Origin
 
@@ -67,6 +68,18 @@ def test_a_revoked_key_is_401_at_once(client: httpx.Client, bed: Bed, settled: O
     bed.store.revoke_api_key(caller.key[3:15], bed.clock.now())
     assert "revoked" in assert_problem(caller.get("/events"), 401)["detail"]
     assert_problem(caller.push(access(9)), 401)
+
+
+def test_a_revoked_key_pushes_for_a_second_at_most(
+    client: httpx.Client, bed: Bed, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller(client, origin, bed.api_key(origin, Scope.PUSH))
+    monkeypatch.setattr(RecentKeys, "SECONDS", 600.0)
+    assert caller.push(access(1)).status_code == 201
+    bed.store.revoke_api_key(str(caller.key)[3:15], bed.clock.now())
+    assert caller.push(access(2)).status_code == 201
+    monkeypatch.setattr(RecentKeys, "SECONDS", 0.0)  # the second is over
+    assert "revoked" in assert_problem(caller.push(access(3)), 401)["detail"]
 
 
 @pytest.mark.parametrize("path", READS)

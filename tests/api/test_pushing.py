@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
-from typing import Any
+import socket
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
 
+import httpx
 import pytest
+import zstandard
 from conftest import Caller, assert_problem
-from support.ledgers import Bed, access
+from support.ledgers import Bed, access, accesses
 
-from api.body import MAX_BYTES
+from api import body as body_module
+from api.body import MAX_BYTES, read_limited
+from api.services import Room
 from ledger.entry import parse_entry
+from ledger.errors import Overloaded
 from ledger.receipt import open_receipt
 
 ONE = "application/cloudevents+json"
@@ -213,10 +223,75 @@ def test_another_media_type_is_415(caller: Caller, media: str) -> None:
     assert ONE in body["expected"]
 
 
-def test_a_compressed_body_is_415(caller: Caller) -> None:
-    headers = {**caller.headers, "Content-Type": EITHER, "Content-Encoding": "gzip"}
-    answer = caller.client.post(f"/v1/logs/{caller.origin}/events", content=b"\x1f\x8b", headers=headers)
-    assert_problem(answer, 415)
+@pytest.mark.parametrize("media", [EITHER, LINES])
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_compressed_body_is_taken_as_what_it_unpacks_to(caller: Caller, media: str, encoding: str) -> None:
+    values = accesses(range(300))
+    body = lines(*values).encode() if media == LINES else json.dumps(values).encode()
+    packed = _packed(body, encoding)
+    answer = caller.client.post(
+        f"/v1/logs/{caller.origin}/events",
+        content=packed,
+        headers={**caller.headers, "Content-Type": media, "Content-Encoding": encoding},
+    )
+    assert answer.status_code == 201, answer.text
+    assert [event["position"] for event in answer.json()["events"]] == list(range(300))
+    # The same events uncompressed are the same events.
+    assert caller.post("/events", body, media).status_code == 200
+
+
+def _packed(body: bytes, encoding: str) -> bytes:
+    if encoding == "zstd":
+        half = len(body) // 2
+        return b"".join(map(zstandard.ZstdCompressor().compress, (body[:half], body[half:])))
+    return gzip.compress(body[:1000]) + gzip.compress(body[1000:])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@pytest.mark.parametrize("media", [EITHER, LINES])
+def test_a_bomb_is_refused_before_it_has_unpacked(caller: Caller, encoding: str, media: str) -> None:
+    body = _packed(b" " * (64 * 1024 * 1024), encoding)
+    assert len(body) < 100_000
+    assert_problem(_encoded(caller, body, encoding, media), 413)
+
+
+def test_a_frame_that_asks_for_a_huge_window_is_refused(caller: Caller) -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    body = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = body.compress(json.dumps(accesses([1])).encode()) + body.flush()
+    assert_problem(_encoded(caller, packed, "zstd", EITHER), 400)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_what_cannot_be_unpacked_is_refused(caller: Caller, encoding: str) -> None:
+    whole = _packed(json.dumps(accesses(range(50))).encode(), encoding)
+    for body in (b"", b"\x1f\x8b", whole[:-5], b"nonsense", whole[: len(whole) // 2] + b"\x00" * 20):
+        answer = _encoded(caller, body, encoding, EITHER)
+        assert answer.status_code in (400, 422), (body[:8], answer.text)
+        assert_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_that_is_cut_off_at_the_end_of_a_line_is_not_taken_for_whole(
+    caller: Caller, encoding: str
+) -> None:
+    if encoding == "zstd":
+        packer = zstandard.ZstdCompressor().compressobj()
+        half = packer.compress(lines(access(1)).encode()) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    else:
+        deflate = zlib.compressobj(wbits=31)
+        half = deflate.compress(lines(access(1)).encode()) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    assert_problem(_encoded(caller, half, encoding, LINES), 400)
+
+
+def _encoded(caller: Caller, body: bytes, encoding: str, media: str) -> httpx.Response:
+    headers = {**caller.headers, "Content-Type": media, "Content-Encoding": encoding}
+    return caller.client.post(f"/v1/logs/{caller.origin}/events", content=body, headers=headers)
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "GZIP;q=1"])
+def test_a_body_of_another_encoding_is_415(caller: Caller, encoding: str) -> None:
+    assert_problem(_encoded(caller, b"\x1f\x8b", encoding, EITHER), 415)
 
 
 def test_a_body_over_the_limit_is_413(caller: Caller) -> None:
@@ -239,3 +314,46 @@ def test_what_was_pushed_stands_as_it_was_sent(caller: Caller) -> None:
     )
     assert caller.push(value).status_code == 201
     assert caller.get("/events/0").json()["event"] == value
+
+
+async def _body_of(chunks: list[bytes], room: Room) -> int:
+    """Reads a body that comes in these chunks, and answers how many bytes are taken while it is there."""
+
+    class Request:
+        headers: ClassVar[dict[str, str]] = {}
+
+        async def stream(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+    with room.taken() as take:
+        await read_limited(Request(), take=take)  # type: ignore[arg-type]
+        return room.used
+
+
+def test_pushes_in_flight_take_bounded_room_and_give_it_back() -> None:
+    room = Room(limit=100)
+    assert asyncio.run(_body_of([b"x" * 30] * 3, room)) == 90
+    assert room.used == 0
+    with room.taken() as take:
+        take(60)
+        with pytest.raises(Overloaded, match="90 bytes in flight"):
+            asyncio.run(_body_of([b"x" * 30] * 2, room))
+        assert room.used == 60
+    # One that is larger than all the room is taken while nothing else is there.
+    assert asyncio.run(_body_of([b"x" * 300], room)) == 300
+
+
+def test_a_body_that_does_not_come_in_time_is_a_408(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "MAX_SECONDS", 0.2)
+    head = (
+        f"POST /v1/logs/{caller.origin}/events HTTP/1.1\r\nHost: x\r\nContent-Type: {EITHER}\r\n"
+        f"Authorization: Bearer {caller.key}\r\nContent-Length: 100\r\n\r\n{{"
+    )
+    url = caller.client.base_url
+    with socket.create_connection((url.host, url.port or 80)) as slow:
+        slow.sendall(head.encode())
+        slow.settimeout(20)
+        answer = slow.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer

@@ -216,6 +216,16 @@ def test_a_transfer_with_slashes_in_its_name_can_be_asked_for(caller: Caller, be
     assert matrix["transfer"] == "feed/1/timeline"
 
 
+@pytest.mark.parametrize("name", ["x/../b", "x/./b", "b/timeline", "b/completeness", "b/", "b//b", "a~b:c=+"])
+def test_no_name_of_a_transfer_leads_to_another(caller: Caller, bed: Bed, name: str) -> None:
+    """Clients and proxies take dots out of paths; so every question can be asked by parameter."""
+    bed.pipeline.push(caller.origin, PARTY, [access(n, subject=it) for n, it in enumerate(("b", name))])
+    bed.pipeline.project(caller.origin)
+    for path in ("/v1/transfers", "/v1/completeness"):
+        assert [item["transfer"] for item in pages(caller, path, transfer=name)] == [name]
+    assert [row["position"] for row in pages(caller, "/v1/timeline", transfer=name)] == [1]
+
+
 # --- Permissions ------------------------------------------------------------------------------------------------------
 
 
@@ -425,6 +435,35 @@ def test_while_one_reconciles_another_is_told_to_wait(bed: Bed, audited: Caller)
             assert_problem(answer, 503)
             assert answer.headers["retry-after"] == "5"
         assert other.get("/v1/reconciliation/grants").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/access",
+        "/v1/access.csv",
+        "/v1/snapshots",
+        "/v1/transfers",
+        "/v1/completeness",
+        "/v1/reconciliation",
+    ],
+)
+def test_while_projections_are_made_again_nothing_is_answered_in_place_of_the_whole(
+    caller: Caller, bed: Bed, path: str
+) -> None:
+    bed.push(caller.origin, 1, 2, 3)
+    bed.pipeline.project(caller.origin)
+    bed.push(caller.origin, 4)
+    log = f"/v1/logs/{caller.origin}"
+    assert (caller.get(log).json()["size"], caller.get(log).json()["projected"]) == (4, 3)
+    assert caller.get(path).status_code == 200
+    bed.store.drop_projections(caller.origin)
+    answer = caller.get(path)
+    assert "being made again" in assert_problem(answer, 503)["detail"]
+    assert answer.headers["retry-after"] == "5"
+    bed.pipeline.project(caller.origin)
+    assert caller.get(path).status_code == 200
+    assert caller.get(log).json()["projected"] == 4
 
 
 def test_a_stranger_to_the_store_s_positions_gets_no_row_twice_after_a_rebuild(

@@ -25,14 +25,25 @@ from ledger.anchor import ContractRef
 from ledger.batch import BatchHeader, close_batch
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.disclosure import Disclosure
-from ledger.entry import commit_event, make_entry, parse_event
+from ledger.entry import Statement, commit_event, make_entry, parse_event
 from ledger.evidence import build_package
 from ledger.merkle import BatchTree, NodeId, append_nodes, leaf_hash, log_consistency, log_root
 from ledger.note import VerifierKey
 from ledger.proof import proof_document
 from ledger.proving import prove
+from ledger.push import PushHead, push_document, sign_push
 from ledger.receipt import Receipt, sign_receipt
-from ledger.records import Anchoring, AnchorState, Committed, Log, SealedBatch, StoredCheckpoint
+from ledger.records import (
+    Anchoring,
+    AnchorState,
+    Committed,
+    Log,
+    PushSignature,
+    SealedBatch,
+    StoredCheckpoint,
+)
+from ledger.signer import KeySigner
+from ledger.statement import statement_bytes, statement_object
 from ledger.types import BatchNo, Digest, Origin, PartyId, Position, from_base64url, log_id, parse_time
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +55,8 @@ ORIGIN = Origin("ledger.example/acme-live")
 PARTY = PartyId("acme")
 SECRET = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 """The secret key of RFC 8032 §7.1, TEST 1."""
+PARTY_SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+"""The secret key of RFC 8032 §7.1, TEST 2."""
 CONTRACT = ContractRef(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3")
 
 EVENTS: list[dict[str, Any]] = [
@@ -89,6 +102,8 @@ EVENTS: list[dict[str, Any]] = [
     },
 ]
 PUSHES = [("2026-07-01T12:00:01.250Z", EVENTS[:2]), ("2026-07-01T12:00:31.500Z", EVENTS[2:])]
+REPEATED = EVENTS[1]
+"""What the second signed push has before its own event, salted anew."""
 CLOSED = ["2026-07-01T12:00:11.000Z", "2026-07-01T12:00:41.000Z"]
 ANCHORED = ["2026-07-01T12:00:12.000Z", "2026-07-01T12:00:42.000Z"]
 PERIOD = ("2026-07-01T12:00:00.000Z", "2026-07-01T12:00:30.000Z")
@@ -101,9 +116,17 @@ def pretty(value: object) -> bytes:
 
 
 class ExampleLog:
-    """The example's log: its signer, and as much of a store as proving and packing ask for."""
+    """The example's log: its signer, and as much of a store as proving and packing ask for.
 
-    def __init__(self) -> None:
+    With `signed`, its party has signed what it pushed.
+    """
+
+    def __init__(self, *, signed: bool = False) -> None:
+        self.signed = signed
+        self.party = KeySigner(PARTY, Ed25519PrivateKey.from_private_bytes(PARTY_SECRET))
+        self.statements: list[Statement] = []
+        self.pushed: list[list[Statement]] = []
+        self.signatures_kept: list[PushSignature] = []
         private = Ed25519PrivateKey.from_private_bytes(SECRET)
         self.sign = private.sign
         self.key = VerifierKey(ORIGIN, private.public_key().public_bytes_raw())
@@ -113,7 +136,7 @@ class ExampleLog:
         self.receipts: list[str] = []
         self.sealed: list[SealedBatch] = []
         self.node: dict[NodeId, Digest] = {}
-        salts = (Digest.of(b"salt %d" % n)[:16] for n in range(100))
+        salts = numbered_salts(b"salt %d")
         for number, (received, values) in enumerate(PUSHES):
             self._push(parse_time(received), values, salts)
             self._seal(number, parse_time(CLOSED[number]) // 1000)
@@ -121,9 +144,10 @@ class ExampleLog:
     def _push(self, received: int, values: list[dict[str, Any]], salts: Iterator[bytes]) -> None:
         first = len(self.committed)
         for value in values:
-            event = parse_event(value)
-            statement = commit_event(event, catalogue.check_event(event).visible, lambda: next(salts))
+            statement = salted(value, salts)
+            event = statement.event
             entry = make_entry(statement, ORIGIN, PARTY, received)
+            self.statements.append(statement)
             self.disclosures.append(statement.disclosures)
             self.committed.append(
                 Committed(
@@ -143,6 +167,11 @@ class ExampleLog:
         root = BatchTree([event.leaf for event in self.committed[first:]]).root
         receipt = Receipt(ORIGIN, Position(first), len(values), root, received, received + INCLUDE_WITHIN)
         self.receipts.append(sign_receipt(receipt, self.key, self.sign))
+        repeated = [salted(REPEATED, numbered_salts(b"other salt %d"))] if first else []
+        self.pushed.append(repeated + self.statements[first:])
+        leaves = tuple(leaf_hash(statement_bytes(statement)) for statement in self.pushed[-1])
+        note = sign_push(PushHead.over(ORIGIN, leaves), self.party.key, self.party.sign)
+        self.signatures_kept.append(PushSignature(Position(first), len(values), note, leaves))
 
     def _seal(self, number: int, closed_at: int) -> None:
         first = self.sealed[-1].header.end if self.sealed else Position(0)
@@ -183,6 +212,13 @@ class ExampleLog:
     def nodes(self, origin: Origin, ids: Sequence[NodeId]) -> list[Digest]:
         return [self.node[id] for id in ids]
 
+    def signature(self, origin: Origin, position: Position) -> PushSignature | None:
+        kept = (it for it in self.signatures_kept if it.first <= position < it.first + it.count)
+        return next(kept, None) if self.signed else None
+
+    def signatures(self, origin: Origin, start: Position, stop: Position) -> Iterator[PushSignature]:
+        return iter(self.signatures_kept if self.signed else ())
+
     def read(self, ids: Sequence[NodeId]) -> list[Digest]:
         return self.nodes(ORIGIN, ids)
 
@@ -191,18 +227,24 @@ class ExampleLog:
         return StoredCheckpoint(size, sign_checkpoint(head, self.key, self.sign))
 
 
+def numbered_salts(text: bytes) -> Iterator[bytes]:
+    return (Digest.of(text % n)[:16] for n in range(100))
+
+
+def salted(value: dict[str, Any], salts: Iterator[bytes]) -> Statement:
+    event = parse_event(value)
+    return commit_event(event, catalogue.check_event(event).visible, lambda: next(salts))
+
+
 def build() -> dict[str, bytes]:
     """Every example file by its name."""
     example = ExampleLog()
     first = example.checkpoint(ORIGIN, 1)
     consistency = {"old": 1, "new": 2, "path": [d.base64 for d in log_consistency(1, 2, example.read)]}
     proof = prove(example, example.log, Position(1), ["action", "resource"])  # type: ignore[arg-type]
-    package = io.BytesIO()
-    since, until = map(parse_time, PERIOD)
-    build_package(example, example.log, example, since, until, parse_time(MADE), package)  # type: ignore[arg-type]
-    with zipfile.ZipFile(package) as archive:
-        members = {f"evidence-{name}": archive.read(name) for name in archive.namelist()}
+    members = {f"evidence-{name}": content for name, content in _package(example).items()}
     return {
+        **_signed(),
         "key.txt": _key(example).encode(),
         "log.vkey": f"{example.key}\n".encode(),
         **{f"event-{n}.json": pretty(event) for n, event in enumerate(EVENTS)},
@@ -219,12 +261,50 @@ def build() -> dict[str, bytes]:
     }
 
 
-def package(files: dict[str, bytes]) -> bytes:
-    """The evidence package of these example files, stored: what deflate makes of it differs between versions."""
+def _signed() -> dict[str, bytes]:
+    """The files of the same log, had its party signed what it pushed."""
+    example = ExampleLog(signed=True)
+    proof = prove(example, example.log, Position(1), ["action", "resource"])  # type: ignore[arg-type]
+    first, second = example.signatures_kept
+    push = push_document(first.note, [statement_object(it) for it in example.pushed[0]])
+    members = _package(example)
+    return {
+        "party-key.txt": _party_key(example).encode(),
+        "party.vkey": f"{example.party.key}\n".encode(),
+        "statement-1.json": statement_bytes(example.statements[1]),
+        "push-0.json": pretty(push),
+        "signature-0.txt": first.note.encode(),
+        "signature-1.txt": second.note.encode(),
+        "statements.txt": _statements(example).encode(),
+        "proof-signed.json": pretty(proof_document(proof)),
+        "signed-pushes.ndjson": members["pushes.ndjson"],
+        "signed-manifest": members["manifest"],
+    }
+
+
+def _package(example: ExampleLog) -> dict[str, bytes]:
+    """The members of an evidence package, by name."""
+    out = io.BytesIO()
+    since, until = map(parse_time, PERIOD)
+    build_package(example, example.log, example, since, until, parse_time(MADE), out)  # type: ignore[arg-type]
+    with zipfile.ZipFile(out) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packages(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The evidence packages of these example files, unsigned and signed."""
+    shared = ("headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint")
+    unsigned = {name: files[f"evidence-{name}"] for name in (*shared, "manifest")}
+    changed = {name: files[f"signed-{name}"] for name in ("pushes.ndjson", "manifest")}
+    return {"evidence.zip": package(unsigned), "evidence-signed.zip": package({**unsigned, **changed})}
+
+
+def package(members: dict[str, bytes]) -> bytes:
+    """These members in a ZIP file, stored: what deflate makes of them differs between versions."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name in ("headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint", "manifest"):
-            archive.writestr(zipfile.ZipInfo(name), files[f"evidence-{name}"])
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
     return out.getvalue()
 
 
@@ -236,6 +316,23 @@ def _key(example: ExampleLog) -> str:
         f"verifier key  {example.key}\n"
         f"logId         {log_id(ORIGIN).hex()}\n"
     )
+
+
+def _party_key(example: ExampleLog) -> str:
+    return (
+        f"secret key    {PARTY_SECRET.hex()}\n"
+        f"public key    {example.party.key.public_key.hex()}\n"
+        f"key id        {example.party.key.key_id.hex()}\n"
+        f"verifier key  {example.party.key}\n"
+    )
+
+
+def _statements(example: ExampleLog) -> str:
+    lines = []
+    for number, kept in enumerate(example.signatures_kept):
+        lines += [f"push {number}, leaf {index}  {leaf.hex()}" for index, leaf in enumerate(kept.leaves)]
+        lines.append(f"push {number}, root    {PushHead.over(ORIGIN, kept.leaves).root.hex()}")
+    return "\n".join(lines) + "\n"
 
 
 def _disclosures(example: ExampleLog) -> str:
@@ -315,7 +412,7 @@ def fill(spec: str, files: dict[str, bytes]) -> str:
 def main() -> None:
     files = build()
     VECTORS.mkdir(parents=True, exist_ok=True)
-    for name, content in {**files, "evidence.zip": package(files)}.items():
+    for name, content in {**files, **packages(files)}.items():
         (VECTORS / name).write_bytes(content)
     if SPEC.exists():
         SPEC.write_text(fill(SPEC.read_text(), files))

@@ -43,11 +43,12 @@ ATTRIBUTES = {
     "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
 }
 RESERVED_SEGMENTS = {
-    "anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "tile",
+    "anchors", "batch", "batches", "checkpoint", "consistency", "events", "evidence", "otlp", "tile",
 }  # fmt: skip
 RESERVED = {"_sd", "_sd_alg", "..."}
 BATCH_ANCHORED = "0xade7d1dc46e9f1d49d632029733d0ca5273250e21b24e262dea0f7721c76b64a"
 FILES = ["headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint"]
+SIGNED_FILES = ["headers.ndjson", "entries.ndjson", "pushes.ndjson", "anchors.ndjson", "checkpoint"]
 
 SMALL_ORDER = [
     bytes.fromhex(text)
@@ -241,6 +242,14 @@ def check_disclosures(texts: list[Any], entry: dict[str, Any]) -> None:
         names.add(name)
 
 
+def statement_of(text: str, entry: dict[str, Any]) -> bytes:
+    """5.1."""
+    log, party, received = entry["log"], entry["party"], entry["received"]
+    end = f',"log":"{log}","party":"{party}","received":"{received}","v":1}}'
+    must(text.endswith(end), "another end")
+    return (text[: -len(end)] + ',"v":1}').encode()
+
+
 # --- 6, 7. Trees and headers
 
 
@@ -396,6 +405,50 @@ def verify_receipt(note: str, key: Key, entries: list[str]) -> int:
     return int(match[2])
 
 
+PUSH = re.compile("transfer-ledger/push/v1\n(.+)\ncount ([1-9][0-9]{0,9})\nroot (.+)\n")
+
+
+def read_push(note: str, origin: str, party: str | None, keys: list[Key]) -> tuple[int, bytes, Key | None]:
+    """10.3: count and root of what the party has signed for this log, and which of the keys it is held against."""
+    text, signatures = split_note(note)
+    must(len(signatures) == 1, "one signature")
+    [(name, signature)] = signatures
+    match = PUSH.fullmatch(text)
+    must(match)
+    assert match is not None
+    count, root = int(match[2]), from_base64(match[3], 32)
+    must(read_origin(match[1]) == origin or party is None, "another log")
+    must(party in (None, name), "another party")
+    held = None
+    for key in keys:
+        if key.name == name and key.key_id == signature[:4].hex():
+            open_note(note, key)
+            held = key
+    return count, root, held
+
+
+def verify_push(document: bytes, key: Key, origin: str) -> int:
+    """The number of statements in what a party sends, if it has signed them for this log."""
+    with at("push"):
+        note, statements = exactly(read_json(document.decode()), signature=str, statements=list)
+        count, root, held = read_push(note, origin, key.name, [key])
+        salts, leaves = set(), []
+        for value in statements:
+            event, visible, texts = exactly(value, event=dict, visible=dict, disclosures=list)
+            for text in texts:
+                spelled = from_base64url(text).decode()
+                array = read_json(spelled)
+                must(len(array) == 3 and canonical(array) == spelled, "not canonical")
+                salt = from_base64url(array[0])
+                must(len(salt) == 16 and salt not in salts, "a salt")
+                salts.add(salt)
+            digests = sorted(read_disclosure(text)[1] for text in texts)
+            data = {**visible, "_sd": digests, "_sd_alg": "sha-256"}
+            leaves.append(leaf(canonical({"v": 1, "event": event, "data": data}).encode()))
+        must(held and (count, root) == (len(leaves), root_of(leaves)))
+    return count
+
+
 # --- 11. Proofs
 
 
@@ -416,14 +469,20 @@ def verify_proof(
     contract: str = "",
     chain_id: int | None = None,
     origin: str = "",
+    party_keys: list[Key] | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Position and entry. With a key, a node and a contract's address, or both; and the chain id, if known."""
+    """Position and entry. With a key, a node and a contract's address, or both; and the chain id, if known.
+
+    With keys of the party, only what one of them has signed.
+    """
     assert key or ask
     origin = key.name if key else origin
     with at("form"):
         must(len(document) <= 4 * 2**20)
-        form, entry_text, shown, batch, log, note, anchor_value, _ = exactly(
-            read_json(document.decode()),
+        value = read_json(document.decode())
+        signed = type(value) is dict and value.get("format") == "transfer-ledger/proof/v2"
+        form, entry_text, shown, batch, log, note, anchor_value, _, *push = exactly(
+            value,
             format=str,
             entry=str,
             disclosures=list,
@@ -432,8 +491,9 @@ def verify_proof(
             checkpoint=str,
             anchor=dict,
             unauthenticated=dict,
+            **({"push": dict} if signed else {}),
         )
-        must(form == "transfer-ledger/proof/v1")
+        must(signed or form == "transfer-ledger/proof/v1")
         encoded, index, path = exactly(batch, header=str, index=int, path=list)
         header, path = Header(from_base64(encoded)), [from_base64(p, 32) for p in path]
         log_index, log_path = exactly(log, index=int, path=list)
@@ -442,6 +502,11 @@ def verify_proof(
         anchor = read_anchor(anchor_value)
         for text in shown:
             read_disclosure(text)
+        push_note, push_index, push_path = "", 0, []
+        if push:
+            push_note, push_index, push_path = exactly(push[0], signature=str, index=int, path=list)
+            push_path = [from_base64(p, 32) for p in push_path]
+            read_push(push_note, origin, None, [])
     size, root = 0, b""
     if key:
         with at("signature"):
@@ -458,6 +523,13 @@ def verify_proof(
         entry = read_entry(entry_text, origin)
     with at("disclosures"):
         check_disclosures(shown, entry)
+    with at("push"):
+        held = None
+        if push:
+            count, root, held = read_push(push_note, origin, entry["party"], party_keys or [])
+            statement = leaf(statement_of(entry_text, entry))
+            check_inclusion(statement, push_index, count, root, push_path)
+        must(held or not party_keys, "not signed by the party's key")
     if ask:
         with at("chain"):
             check_contract(ask, contract, chain_id, anchor)
@@ -588,10 +660,13 @@ def check_anchor(ask: Ask, header: Header, anchor: Anchor) -> None:
 # --- 13. Evidence packages
 
 N = "(0|[1-9][0-9]{0,17})"
-MANIFEST = re.compile(
-    f"transfer-ledger/evidence/v1\n(.+)\nfrom (.+)\nto (.+)\nbatches {N} {N}\nevents {N} {N}\nmade (.+)\n"
-    + "".join(f"file {re.escape(name)} {N} (.+)\n" for name in FILES)
-)
+MANIFESTS = [
+    re.compile(
+        f"transfer-ledger/evidence/v{version}\n(.+)\nfrom (.+)\nto (.+)\nbatches {N} {N}\nevents {N} {N}\nmade (.+)\n"
+        + "".join(f"file {re.escape(name)} {N} (.+)\n" for name in files)
+    )
+    for version, files in ((1, FILES), (2, SIGNED_FILES))
+]
 
 
 def lines_of(data: bytes, **members: type) -> Iterator[list[Any]]:
@@ -665,7 +740,7 @@ def read_zip(package: bytes) -> dict[str, Member]:
         must(package[end - 20 : end - 16] == b"PK\x06\x07" and package[end - 76 : end - 72] == b"PK\x06\x06")
         here, count, size, start = struct.unpack_from("<QQQQ", package, end - 76 + 24)
         end -= 76
-    must(count == 5 and start + size == end, "another number of members, or something in between")
+    must(count in (5, 6) and start + size == end, "another number of members, or something in between")
     members, place = [], start
     for _ in range(count):
         record = package[place : place + 46]
@@ -684,12 +759,19 @@ def read_zip(package: bytes) -> dict[str, Member]:
         must(member.start == at, "a gap")
         at = member.end
     must(at == start, "a gap")
-    must(sorted(member.name for member in members) == sorted([*FILES, "manifest"]))
+    names = sorted(member.name for member in members)
+    must(names in (sorted([*FILES, "manifest"]), sorted([*SIGNED_FILES, "manifest"])))
     return {member.name: member for member in members}
 
 
 def verify_package(
-    package: bytes, key: Key, *, ask: Ask | None = None, contract: str = "", chain_id: int | None = None
+    package: bytes,
+    key: Key,
+    *,
+    ask: Ask | None = None,
+    contract: str = "",
+    chain_id: int | None = None,
+    party_keys: list[Key] | None = None,
 ) -> dict[str, Any]:
     """What the package was shown to hold."""
     with at("form"):
@@ -697,17 +779,20 @@ def verify_package(
         manifest_note = members["manifest"].unpack(1_000_000).decode()
         split_note(manifest_note)
     with at("signature"):
-        match = MANIFEST.fullmatch(open_note(manifest_note, key))
+        text = open_note(manifest_note, key)
+        match = MANIFESTS[0].fullmatch(text) or MANIFESTS[1].fullmatch(text)
         must(match)
         assert match is not None
         origin, since, until = read_origin(match[1]), read_time(match[2]), read_time(match[3])
         must(origin == key.name)
         first_batch, batches, first, events = (int(match[n]) for n in (4, 5, 6, 7))
         read_time(match[8])
-        digests = [from_base64(match[10 + 2 * n], 32) for n in range(4)]
+        files = SIGNED_FILES if match.re is MANIFESTS[1] else FILES
+        digests = [from_base64(match[10 + 2 * n], 32) for n in range(len(files))]
     with at("files"):
         data = {}
-        for n, name in enumerate(FILES):
+        must(set(members) == {*files, "manifest"})
+        for n, name in enumerate(files):
             data[name] = members[name].unpack(int(match[9 + 2 * n]))
             must(len(data[name]) == int(match[9 + 2 * n]) and sha256(data[name]) == digests[n], name)
     with at("checkpoint"):
@@ -731,6 +816,10 @@ def verify_package(
     with at("disclosures"):
         for line, entry in zip(lines, entries, strict=True):
             check_disclosures(line[2], entry)
+    with at("pushes"):
+        texts = {line[0]: line[1] for line in lines}
+        pushes = data.get("pushes.ndjson", b"")
+        signed = check_pushes(pushes, origin, first, texts, entries, party_keys or [])
     with at("period"):
         must(since < until)
         must(times[0] < since or first_batch == 0)
@@ -753,7 +842,46 @@ def verify_package(
                 check_header(ask, contract, header)
             for header, anchor in zip(inside, anchors, strict=True):
                 check_anchor(ask, header, anchor)
-    return {"events": sum(since <= t < until for t in times), "open": times[-1] < until}
+    inside_period = {first + n for n, time in enumerate(times) if since <= time < until}
+    return {
+        "events": len(inside_period),
+        "open": times[-1] < until,
+        "signed": len(inside_period & set(signed)),
+        "held": len({n for n in inside_period & set(signed) if signed[n]}),
+    }
+
+
+def check_pushes(
+    data: bytes,
+    origin: str,
+    start: int,
+    texts: dict[int, str],
+    entries: list[dict[str, Any]],
+    keys: list[Key],
+) -> dict[int, bool]:
+    """13.6: the positions that are signed, and whether that was held against a key."""
+    signed: dict[int, bool] = {}
+    for first, note, others in lines_of(data, first=int, signature=str, others=list):
+        must(start <= first < start + len(entries) and not [n for n in signed if n >= first], "order")
+        party = entries[first - start]["party"]
+        count, root, held = read_push(note, origin, party, keys)
+        leaves: list[bytes | None] = [None] * count
+        before = -1
+        for index, other in (exactly(other, index=int, leaf=str) for other in others):
+            must(before < index < count, "an index")
+            leaves[index], before = from_base64(other, 32), index
+        must(len(others) < count, "covers nothing")
+        position = first
+        for index in range(count):
+            if leaves[index] is None:
+                must(position in texts, "an entry that is not there")
+                entry = entries[position - start]
+                must(entry["party"] == party, "another party")
+                leaves[index] = leaf(statement_of(texts[position], entry))
+                signed[position] = held is not None
+                position += 1
+        must(root_of([found for found in leaves if found]) == root, "another root")
+    return signed
 
 
 def read_headers(data: bytes, origin: str) -> list[Header]:

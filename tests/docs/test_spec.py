@@ -37,6 +37,8 @@ FILES = make_examples.build()
 TEXT = SPEC.read_text()
 KEY = FILES["log.vkey"].decode().strip()
 STRANGERS_KEY = Key(KEY)
+PARTY_KEY = FILES["party.vkey"].decode().strip()
+STRANGERS_PARTY_KEY = Key(PARTY_KEY)
 PROOF: dict[str, Any] = json.loads(FILES["proof.json"])
 OTHER = base64.b64encode(bytes(32)).decode()
 
@@ -46,9 +48,7 @@ OTHER = base64.b64encode(bytes(32)).decode()
 
 def test_the_committed_example_is_what_the_code_makes() -> None:
     committed = {path.name: path.read_bytes() for path in VECTORS.iterdir()}
-    assert committed == {**FILES, "evidence.zip": make_examples.package(FILES)}, (
-        "run python tests/docs/make_examples.py"
-    )
+    assert committed == {**FILES, **make_examples.packages(FILES)}, "run python tests/docs/make_examples.py"
 
 
 def test_the_specification_shows_the_example() -> None:
@@ -57,7 +57,8 @@ def test_the_specification_shows_the_example() -> None:
     for name, content in shown.items():
         assert content.removesuffix("\n") == FILES[name].decode().removesuffix("\n"), name
     assert make_examples.fill(TEXT, FILES) == TEXT
-    assert f"{len(FILES['entry-1.json'])} bytes" in TEXT
+    for name in ("entry-1.json", "statement-1.json"):
+        assert f"{len(FILES[name])} bytes" in TEXT
 
 
 def test_all_references_to_sections_lead_somewhere() -> None:
@@ -97,8 +98,9 @@ def test_every_step_that_the_code_names_is_in_the_specification() -> None:
                 steps.add(str(ast.literal_eval(found.args[0])))
     specified = set(steps_in("### 11.2", "## 12.") + steps_in("### 13.3", "### 13.4"))
     # `inclusion` is the general check's; whoever calls it names the step.
-    assert steps - {"inclusion"} - specified == {"consistency"}
+    assert steps - {"inclusion"} - specified == {"consistency", "receipt"}
     assert "the step `consistency`" in TEXT
+    assert "the step `receipt`" in TEXT
     assert specified - steps == {"form"}, "a document out of form is not refuted, but cannot be used"
 
 
@@ -174,7 +176,27 @@ def test_the_stranger_verifies_the_example() -> None:
     assert verify_package((VECTORS / "evidence.zip").read_bytes(), STRANGERS_KEY) == {
         "events": 2,
         "open": False,
+        "signed": 0,
+        "held": 0,
     }
+
+
+def test_the_stranger_verifies_what_the_party_signed() -> None:
+    keys = [STRANGERS_PARTY_KEY]
+    assert spec_verifier.verify_push(FILES["push-0.json"], STRANGERS_PARTY_KEY, ORIGIN) == 2
+    position, entry = verify_proof(FILES["proof-signed.json"], STRANGERS_KEY, party_keys=keys)
+    assert (position, entry) == (1, json.loads(FILES["entry-1.json"]))
+    assert spec_verifier.statement_of(FILES["entry-1.json"].decode(), entry) == FILES["statement-1.json"]
+    package = (VECTORS / "evidence-signed.zip").read_bytes()
+    assert verify_package(package, STRANGERS_KEY, party_keys=keys) == {
+        "events": 2,
+        "open": False,
+        "signed": 2,
+        "held": 2,
+    }
+    assert verify_package(package, STRANGERS_KEY)["held"] == 0
+    with pytest.raises(Refused, match="push"):
+        verify_proof(FILES["proof.json"], STRANGERS_KEY, party_keys=keys)
 
 
 def test_the_stranger_checks_that_the_log_only_grew() -> None:
@@ -308,9 +330,10 @@ CHANGES: dict[str, tuple[str | None, Change]] = {
 }
 
 
-def ledgers_verdict(document: bytes) -> str | None:
+def ledgers_verdict(document: bytes, *party_keys: str) -> str | None:
     try:
-        verify(proof.parse_proof(document), VerifierKey.parse(KEY), ORIGIN, None)
+        keys = [VerifierKey.parse(key) for key in party_keys]
+        verify(proof.parse_proof(document), VerifierKey.parse(KEY), ORIGIN, None, keys)
     except MalformedInput:
         return "form"
     except VerificationError as error:
@@ -318,9 +341,9 @@ def ledgers_verdict(document: bytes) -> str | None:
     return None
 
 
-def strangers_verdict(document: bytes) -> str | None:
+def strangers_verdict(document: bytes, *party_keys: str) -> str | None:
     try:
-        verify_proof(document, STRANGERS_KEY)
+        verify_proof(document, STRANGERS_KEY, party_keys=[Key(key) for key in party_keys])
     except Refused as refused:
         return refused.step
     return None
@@ -350,6 +373,65 @@ def test_no_changed_byte_of_a_proof_is_verified_by_either() -> None:
         assert (ledgers is None) == (strangers is None)
         if ledgers is None:  # white space, between tokens
             assert json.loads(data) == PROOF
+
+
+# --- Signed by the party
+
+SIGNED: dict[str, Any] = json.loads(FILES["proof-signed.json"])
+SIGNATURE: str = SIGNED["push"]["signature"]
+OTHER_SIGNATURE = FILES["signature-1.txt"].decode()
+FORGER = make_examples.KeySigner("acme", make_examples.Ed25519PrivateKey.from_private_bytes(bytes(32)))
+FORGED = sign_note(SIGNATURE.partition("\n\n")[0] + "\n", FORGER.key, FORGER.sign)
+
+
+def push(name: str, value: Any) -> Change:
+    return put("push", name, value=value)
+
+
+SIGNED_CHANGES: dict[str, tuple[str | None, str | None, Change]] = {
+    "nothing": (None, None, lambda document: None),
+    "a version less": ("form", "form", put("format", value="transfer-ledger/proof/v1")),
+    "a version more": ("form", "form", put("format", value="transfer-ledger/proof/v3")),
+    "no push": ("form", "form", lambda document: document.pop("push")),
+    "a member more": ("form", "form", push("more", 1)),
+    "an index that is true": ("form", "form", push("index", True)),
+    "a digest in loose base64": ("form", "form", push("path", [OTHER.rstrip("=")])),
+    "a checkpoint for a signature": ("form", "form", push("signature", NOTE)),
+    "two signatures": ("form", "form", push("signature", SIGNATURE + SIGNATURE.partition("\n\n")[2])),
+    "a count of nothing": ("form", "form", push("signature", SIGNATURE.replace("count 2", "count 0"))),
+    "a witness more": ("form", "form", push("signature", SIGNATURE + "— witness.example AAAAAAAA\n")),
+    "the signature of another push": ("push", "push", push("signature", OTHER_SIGNATURE)),
+    "another log": ("push", "push", push("signature", SIGNATURE.replace("acme-live", "other-live"))),
+    "another party": ("push", "push", push("signature", SIGNATURE.replace("— acme", "— other"))),
+    "one statement more": ("push", "push", push("signature", SIGNATURE.replace("count 2", "count 3"))),
+    "another index": ("push", "push", push("index", 0)),
+    "a negative index": ("push", "push", push("index", -1)),
+    "another path": ("push", "push", push("path", [OTHER])),
+    "a longer path": ("push", "push", push("path", [*SIGNED["push"]["path"], OTHER])),
+    "no path": ("push", "push", push("path", [])),
+    "a key that nobody gave": (None, "push", push("signature", FORGED)),
+    "a forged signature": (
+        None,
+        "push",
+        push("signature", SIGNATURE.replace(SIGNATURE[-60:-50], "A" * 10)),
+    ),
+    "a changed entry": ("batch", "batch", replace("allowed", "refused")),
+    "stripped": (
+        None,
+        "push",
+        lambda document: document.update(format="transfer-ledger/proof/v1") or document.pop("push"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGNED_CHANGES)
+def test_both_name_the_step_at_which_a_changed_signature_fails(name: str) -> None:
+    without, against, change = SIGNED_CHANGES[name]
+    document = copy.deepcopy(SIGNED)
+    change(document)
+    data = json.dumps(document).encode()
+    assert ledgers_verdict(data) == strangers_verdict(data) == without
+    assert ledgers_verdict(data, PARTY_KEY) == strangers_verdict(data, PARTY_KEY) == against
 
 
 # --- Entries whose form is wrong, in a batch that is right
@@ -493,7 +575,7 @@ def signed_again(files: Members, **lines: str) -> Members:
     text = files["manifest"].decode().partition("\n\n")[0] + "\n"
     for name, value in lines.items():
         text = re.sub(rf"^{name} .*$", f"{name} {value}", text, flags=re.MULTILINE)
-    for name in ("headers.ndjson", "entries.ndjson", "anchors.ndjson", "checkpoint"):
+    for name in files.keys() - {"manifest"}:
         digest = Digest.of(files[name]).base64
         text = re.sub(
             rf"^file {name} .*$", f"file {name} {len(files[name])} {digest}", text, flags=re.MULTILINE
@@ -600,10 +682,97 @@ PACKAGES: dict[str, tuple[str | None, Callable[[], Members]]] = {
 }
 
 
-def verdicts_on_package(data: bytes, *, open_end: bool = False) -> tuple[str | None, str | None]:
+def signed_members() -> Members:
+    return {**members(), "pushes.ndjson": FILES["signed-pushes.ndjson"], "manifest": FILES["signed-manifest"]}
+
+
+def pushes_edited(old: str, new: str) -> Members:
+    files = signed_members()
+    assert old.encode() in files["pushes.ndjson"]
+    return signed_again(
+        {**files, "pushes.ndjson": files["pushes.ndjson"].replace(old.encode(), new.encode(), 1)}
+    )
+
+
+def pushes_ordered(*numbers: int) -> Members:
+    files = signed_members()
+    lines = files["pushes.ndjson"].splitlines(keepends=True)
+    return signed_again({**files, "pushes.ndjson": b"".join(lines[number] for number in numbers)})
+
+
+OTHERS = '"others":[{"index":0,"leaf":"'
+SIGNED_PACKAGES: dict[str, tuple[str | None, Callable[[], Members]]] = {
+    "as it is": (None, signed_members),
+    "signed again": (None, lambda: pushes_ordered(0, 1)),
+    "a push left out": (None, lambda: pushes_ordered(1)),
+    "all pushes left out": (None, lambda: pushes_ordered()),
+    "an unsigned package with a member more": (
+        "files",
+        lambda: {**members(), "pushes.ndjson": FILES["signed-pushes.ndjson"]},
+    ),
+    "a signed package with a member less": (
+        "files",
+        lambda: {name: content for name, content in signed_members().items() if name != "pushes.ndjson"},
+    ),
+    "pushes that were not signed for": ("files", lambda: {**signed_members(), "pushes.ndjson": b""}),
+    "pushes out of order": ("pushes", lambda: pushes_ordered(1, 0)),
+    "a push twice": ("pushes", lambda: pushes_ordered(0, 0, 1)),
+    "another first": ("pushes", lambda: pushes_edited('"first":2', '"first":1')),
+    "a first that is outside": ("pushes", lambda: pushes_edited('"first":2', '"first":3')),
+    "a first that is true": ("pushes", lambda: pushes_edited('"first":0', '"first":false')),
+    "a member more": ("pushes", lambda: pushes_edited('"first":0', '"first":0,"more":1')),
+    "another's index": ("pushes", lambda: pushes_edited('"index":0', '"index":1')),
+    "an index outside": ("pushes", lambda: pushes_edited('"index":0', '"index":2')),
+    "another's leaf": ("pushes", lambda: pushes_edited('"leaf":"A', '"leaf":"B')),
+    "nobody's own": (
+        "pushes",
+        lambda: pushes_edited(OTHERS, f'"others":[{{"index":1,"leaf":"{OTHER}"}},{{"index":0,"leaf":"'),
+    ),
+    "all are others": (
+        "pushes",
+        lambda: pushes_edited('"}],', f'"}},{{"index":1,"leaf":"{OTHER}"}}],'),
+    ),
+    "another log": ("pushes", lambda: pushes_edited("/acme-live", "/other-live")),
+    "another party": ("pushes", lambda: pushes_edited("— acme", "— other")),
+    "no note": ("pushes", lambda: pushes_edited("\\n\\n", "\\n")),
+    "another count": ("pushes", lambda: pushes_edited("count 2", "count 1")),
+    "a line that is not ended": (
+        "pushes",
+        lambda: signed_again(
+            {**signed_members(), "pushes.ndjson": FILES["signed-pushes.ndjson"].removesuffix(b"\n")}
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGNED_PACKAGES)
+@pytest.mark.parametrize("keys", [(), (PARTY_KEY,)], ids=["no key", "the party's key"])
+def test_both_name_the_step_at_which_a_changed_signed_package_fails(name: str, keys: tuple[str, ...]) -> None:
+    step, make = SIGNED_PACKAGES[name]
+    assert verdicts_on_package(zipped(make()), party_keys=keys) == (step, step)
+
+
+def test_both_hold_a_package_s_signatures_against_the_party_s_key() -> None:
+    forged = FORGED.replace("\n", "\\n")
+    data = zipped(pushes_edited(SIGNATURE.replace("\n", "\\n"), forged))
+    assert verdicts_on_package(data, party_keys=(PARTY_KEY,)) == (None, None), "by a key that nobody gave"
+    head = SIGNATURE.partition("\n\n")[0] + "\n"
+    lie = sign_note(head, VerifierKey.parse(PARTY_KEY), FORGER.sign).replace("\n", "\\n")
+    data = zipped(pushes_edited(SIGNATURE.replace("\n", "\\n"), lie))
+    assert verdicts_on_package(data) == (None, None)
+    assert verdicts_on_package(data, party_keys=(PARTY_KEY,)) == ("pushes", "pushes")
+
+
+def verdicts_on_package(
+    data: bytes, *, open_end: bool = False, party_keys: tuple[str, ...] = ()
+) -> tuple[str | None, str | None]:
     ledgers: str | None = None
     try:
-        report = evidence.check_package(io.BytesIO(data), VerifierKey.parse(KEY))
+        report = evidence.check_package(
+            io.BytesIO(data),
+            VerifierKey.parse(KEY),
+            party_keys=[VerifierKey.parse(key) for key in party_keys],
+        )
         assert report.open_end == open_end
     except MalformedInput:
         ledgers = "form"
@@ -611,9 +780,11 @@ def verdicts_on_package(data: bytes, *, open_end: bool = False) -> tuple[str | N
         ledgers = error.step
     strangers: str | None = None
     try:
-        verify_package(data, STRANGERS_KEY)
+        told = verify_package(data, STRANGERS_KEY, party_keys=[Key(key) for key in party_keys])
     except Refused as refused:
         strangers = refused.step
+    if ledgers is strangers is None:
+        assert (told["signed"], told["held"]) == (report.signed_events, report.held_events)
     return ledgers, strangers
 
 

@@ -48,7 +48,7 @@ def fill(store: Store) -> None:
         transaction.add_checkpoint(StoredCheckpoint(1, "ledger.example/acme-live\n1\nroot\n\n— sig\n"))
     access = access_record(2, principal="p", action="a", outcome="x", bytes=1, raw_sha256="0a" * 32)
     snapshot = snapshot_record(3, resource="r", public=True, external_principals=("e",), grants="[]")
-    facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", Position(4))]
+    facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", "route", Position(4))]
     store.project(ORIGIN, Position(0), Position(5), Projected([access], [snapshot], facts, papers))
 
 
@@ -157,7 +157,7 @@ def read_all(store: Store) -> dict[str, Any]:
         "snapshots of": lambda: store.snapshots_of(ORIGIN, "r"),
         "transfers": lambda: store.transfers(ORIGIN, None, 99),
         "facts": lambda: store.facts(ORIGIN, ["live-1"]),
-        "papers": lambda: store.papers(ORIGIN, "live-1", 99),
+        "papers": lambda: store.papers(ORIGIN, "live-1", ["route"], 99),
         "timeline": lambda: store.timeline(ORIGIN, "live-1", None, (), None, 99),
         "party keys": lambda: store.party_keys(ACME.id),
     }

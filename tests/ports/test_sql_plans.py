@@ -53,7 +53,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 if n % 10 == 0
             ]
             facts = [transfer_fact(f"live-{n}", "event", f"t{start}", at=n) for n in range(TRANSFERS)]
-            papers = [Paper("live-0", Position(n)) for n in range(start, start + 3)]
+            papers = [Paper("live-0", "route", Position(n)) for n in range(start, start + 3)]
             store.project(
                 ORIGIN, Position(start), Position(stop), Projected(accesses, snapshots, facts, papers)
             )
@@ -99,7 +99,8 @@ def reads_a_whole_table(step: str) -> bool:
     growing = r"access_records|access_postings|access_terms|events|snapshot_records|entries|disclosures"
     if re.search(rf"Seq Scan on ({growing})\b", step):
         return True
-    return step.startswith("SCAN") or "TEMP B-TREE" in step
+    # `newest` are parts of one statement, each with a limit of its own.
+    return (step.startswith("SCAN") and "newest" not in step) or "TEMP B-TREE" in step
 
 
 MIDDLE = START + SIZE // 2
@@ -135,7 +136,7 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
     "one snapshot": lambda store: store.snapshots(ORIGIN, ViewFilter({}), Position(SIZE // 2), 1),
     "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),
     "transfers": lambda store: store.transfers(ORIGIN, "live-2", 10),
-    "papers": lambda store: store.papers(ORIGIN, "live-0", 200),
+    "papers": lambda store: store.papers(ORIGIN, "live-0", ["route", "sign-off"], 200),
     "timeline": lambda store: store.timeline(ORIGIN, "live-7", None, (), None, 100),
     "timeline, further on": lambda store: store.timeline(
         ORIGIN, "live-7", Phase.STORAGE, (), (MIDDLE, Position(5)), 100

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.events import committed
 from support.records import access_record, snapshot_record, transfer_fact
-from support.stores import ORIGIN, append, append_some, event
+from support.stores import ORIGIN, append, append_some, event, pipeline_on, project_all
 
+from ledger.adapters.sql.accesses import SCAN_AT_ONCE
 from ledger.adapters.sql.bits import BLOCK, gather, pack, places, unpack
-from ledger.entry import Phase
+from ledger.entry import Phase, event_time
+from ledger.errors import StoreUnavailable
 from ledger.ports import Store
 from ledger.records import LOG_WIDE, AccessRecord, Paper, Projected, SnapshotRecord, ViewFilter
-from ledger.types import PartyId, Position
+from ledger.scenario import scenario
+from ledger.types import Digest, PartyId, Position
 
 EVERY = ViewFilter({})
 
@@ -106,17 +113,66 @@ def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> Non
     empty = store.projections_digest(ORIGIN)
     digests = set()
     for _ in range(2):
-        facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", Position(1))]
+        facts, papers = [transfer_fact("live-1", "event", "t")], [Paper("live-1", "route", Position(1))]
         project(store, 0, 2, accesses=[access(0)], snapshots=[snapshot(1, False)], facts=facts, papers=papers)
         digests.add(store.projections_digest(ORIGIN))
         store.drop_projections(ORIGIN)
         assert store.projected(ORIGIN) == 0
-        assert store.accesses(ORIGIN, EVERY, None, 9) == store.snapshots(ORIGIN, EVERY, None, 9) == []
-        assert store.transfers(ORIGIN, None, 9) == store.papers(ORIGIN, "live-1", 9) == []
-        assert store.projections_digest(ORIGIN) == empty
         assert list(store.self_check()) == []
     assert len(digests) == 1
+    project(store, 0, 2)
+    assert store.accesses(ORIGIN, EVERY, None, 9) == store.snapshots(ORIGIN, EVERY, None, 9) == []
+    assert store.transfers(ORIGIN, None, 9) == store.papers(ORIGIN, "live-1", ["route"], 9) == []
+    assert store.projections_digest(ORIGIN) == empty
     assert empty not in digests
+
+
+READINGS: dict[str, Callable[[Store], object]] = {
+    "accesses": lambda store: store.accesses(ORIGIN, EVERY, None, 9),
+    "accesses that nobody made": lambda store: store.accesses(ORIGIN, ViewFilter({"action": "x"}), None, 9),
+    "all accesses": lambda store: list(store.scan_accesses(ORIGIN, EVERY)),
+    "snapshots": lambda store: store.snapshots(ORIGIN, EVERY, None, 9),
+    "all snapshots": lambda store: list(store.scan_snapshots(ORIGIN, EVERY)),
+    "snapshots of a resource": lambda store: store.snapshots_of(ORIGIN, "bucket"),
+    "transfers": lambda store: store.transfers(ORIGIN, None, 9),
+    "facts": lambda store: store.facts(ORIGIN, ["live-1"]),
+    "papers": lambda store: store.papers(ORIGIN, "live-1", ["route"], 9),
+    "all papers": lambda store: list(store.scan_papers(ORIGIN)),
+    "digest": lambda store: store.projections_digest(ORIGIN),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_nobody_reads_less_than_there_was_while_projections_are_made_again(
+    store: Store, reading: str
+) -> None:
+    """Or a list that was read meanwhile would pass for the whole."""
+    append_some(store, 4)
+    project(store, 0, 2, accesses=[access(0)])
+    project(store, 2, 3, accesses=[access(2)])
+    store.drop_projections(ORIGIN)
+    with pytest.raises(StoreUnavailable, match="being made again"):
+        READINGS[reading](store)
+    project(store, 0, 2, accesses=[access(0)])
+    store.drop_projections(ORIGIN)
+    project(store, 0, 2, accesses=[access(0)])
+    with pytest.raises(StoreUnavailable, match="expected 3 events taken in, got 2"):
+        READINGS[reading](store)
+    project(store, 2, 4, accesses=[access(2)])
+    READINGS[reading](store)
+    assert list(store.self_check()) == []
+
+
+def test_a_scan_that_a_rebuild_comes_into_does_not_end_as_if_it_were_whole(store: Store) -> None:
+    size = SCAN_AT_ONCE + 10
+    append_some(store, size)
+    project(store, 0, size, accesses=[access(n) for n in range(size)])
+    scan = store.scan_accesses(ORIGIN, EVERY)
+    first = [next(scan) for _ in range(5)]
+    store.drop_projections(ORIGIN)
+    with pytest.raises(StoreUnavailable):
+        list(scan)
+    assert len(first) == 5
 
 
 def test_the_digest_of_the_projections_is_the_same_in_whatever_portions_they_came(store: Store) -> None:
@@ -281,12 +337,23 @@ def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
     assert [fact.name for fact in store.facts(ORIGIN, [LOG_WIDE])] == ["event", "party"]
 
 
-def test_papers_are_the_newest_events_in_order(store: Store) -> None:
-    events = append_some(store, 5)
-    papers = [Paper("live-1", Position(n)) for n in (0, 2, 4)] + [Paper("live-2", Position(2))]
-    project(store, 0, 5, papers=papers)
-    assert store.papers(ORIGIN, "live-1", 2) == [events[2], events[4]]
-    assert store.papers(ORIGIN, "live-2", 9) == [events[2]]
+def test_papers_are_the_newest_of_each_kind_in_order(store: Store) -> None:
+    events = append_some(store, 6)
+    papers = [
+        Paper(subject, kind, Position(position))
+        for subject, kind, position in (
+            *(("live-1", "route", n) for n in (0, 2, 4)),
+            *(("live-1", "sign-off", n) for n in (1, 2, 5)),
+            ("live-2", "route", 2),
+        )
+    ]
+    project(store, 0, 6, papers=papers)
+    assert store.papers(ORIGIN, "live-1", ["sign-off", "route"], 2) == [2, 2, 4, 5]
+    assert store.papers(ORIGIN, "live-1", ["route"], 99) == [0, 2, 4]
+    assert store.papers(ORIGIN, "live-2", ["route", "declaration"], 9) == [2]
+    assert list(store.scan_papers(ORIGIN)) == papers
+    assert store.events_at(ORIGIN, [Position(4), Position(2), Position(9)]) == [events[2], events[4]]
+    assert store.events_at(ORIGIN, []) == []
 
 
 def test_a_timeline_is_in_the_order_of_time(store: Store) -> None:
@@ -320,3 +387,54 @@ def test_a_timeline_is_in_the_order_of_time(store: Store) -> None:
     assert timeline(types=(*types[:2], "no.such")) == [1, 4, 2, 3, 0]
     assert store.timeline(ORIGIN, "no such", None, (), None, 99) == []
     assert [e.position for e in store.timeline(ORIGIN, "live-2", None, (), None, 1)] == [5]
+
+
+# --- Several workers --------------------------------------------------------------------------------------------------
+
+WORK = 600
+
+
+def _filled(store: Store) -> None:
+    times = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
+    append(store, *committed(scenario(1, WORK, *times)))
+
+
+def _digest_of_one_worker(store: Store) -> Digest:
+    pipeline_on(store).project(ORIGIN)
+    digest = store.projections_digest(ORIGIN)
+    store.drop_projections(ORIGIN)
+    return digest
+
+
+def test_workers_in_several_processes_give_the_projections_that_one_gives(url: str, store: Store) -> None:
+    _filled(store)
+    digest = _digest_of_one_worker(store)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=project_all, args=(url, step)) for step in (50, 50, 70)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 3
+    pipeline_on(store).project(ORIGIN)
+    assert store.projections_digest(ORIGIN) == digest
+    assert list(store.self_check()) == []
+
+
+def test_a_worker_that_is_killed_while_it_projects_leaves_nothing_half_done(url: str, store: Store) -> None:
+    _filled(store)
+    digest = _digest_of_one_worker(store)
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        start = store.projected(ORIGIN)
+        worker = context.Process(target=project_all, args=(url, 5))
+        worker.start()
+        while store.projected(ORIGIN) < start + 30:
+            assert worker.is_alive()
+        worker.kill()
+        worker.join()
+        assert worker.exitcode == -signal.SIGKILL
+        assert list(store.self_check()) == []
+    assert store.projected(ORIGIN) < WORK
+    pipeline_on(store).project(ORIGIN)
+    assert store.projections_digest(ORIGIN) == digest

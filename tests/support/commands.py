@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ def run(*words: str | Path, stdin: bytes = b"") -> Ran:
     """The command `transfer-ledger` with these arguments, in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before = sys.argv, sys.stdin, os.environ.get("COLUMNS")
+    logging_before, handlers = structlog.get_config(), logging.root.handlers[:]
     sys.argv, sys.stdin = ["transfer-ledger", *map(str, words)], io.TextIOWrapper(io.BytesIO(stdin))
     os.environ["COLUMNS"] = "200"
     code: Any = 0
@@ -58,7 +60,8 @@ def run(*words: str | Path, stdin: bytes = b"") -> Ran:
         os.environ.pop("COLUMNS")
         if before[2] is not None:
             os.environ["COLUMNS"] = before[2]
-        structlog.reset_defaults()
+        structlog.configure(**logging_before)
+        logging.root.handlers[:] = handlers
     return Ran(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
 
 

@@ -38,8 +38,10 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.anchor import ContractRef
 from ledger.bootstrap import Wired
 from ledger.checkpoint import open_checkpoint
+from ledger.commit import PushResult
+from ledger.intake import Intake
 from ledger.note import VerifierKey
-from ledger.pipeline import Pipeline, PushResult
+from ledger.pipeline import Pipeline
 from ledger.policy import Policy
 from ledger.ports import Chain, Store
 from ledger.records import AnchorState, Log, Party, Role, Scope
@@ -124,8 +126,8 @@ class Bed:
     def chain(self) -> Chain:
         return self.ledger.chain
 
-    def create_log(self) -> Origin:
-        return self.ledger.create_log(new_origin(), PARTY).origin
+    def create_log(self, **options: bool) -> Origin:
+        return self.ledger.create_log(new_origin(), PARTY, **options).origin
 
     def log(self, origin: Origin) -> Log:
         return self.store.log(origin)
@@ -273,12 +275,20 @@ def origin(bed: Bed) -> Origin:
     return bed.create_log()
 
 
-@contextmanager
-def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[str]:
+def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> AbstractContextManager[str]:
     """The API over `bed`, served by a real server at the URL that this yields; on any port, unless one is told."""
-    config = uvicorn.Config(
-        create_app(Services(bed.pipeline, worker)), log_config=None, access_log=False, lifespan="off"
-    )
+    return serving_services(services(bed.pipeline, worker), port)
+
+
+def services(pipeline: Pipeline, worker: Worker | None = None, **settings: Any) -> Services:
+    """What the API is made of, over `pipeline`."""
+    return Services(pipeline, worker, Intake(pipeline), **settings)
+
+
+@contextmanager
+def serving_services(services: Services, port: int = 0) -> Iterator[str]:
+    """The API over these services, served by a real server at the URL that this yields."""
+    config = uvicorn.Config(create_app(services), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -288,6 +298,7 @@ def serving(bed: Bed, worker: Worker | None = None, port: int = 0) -> Iterator[s
         finally:
             server.should_exit = True
             thread.join()
+            services.intake.close()
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from ledger.batch import BatchHeader, close_batch
 from ledger.disclosure import disclose
 from ledger.entry import Phase, event_key
 from ledger.merkle import Node, append_nodes, leaf_hash
+from ledger.pipeline import Pipeline
 from ledger.ports import LogTransaction, Store
 from ledger.records import Anchoring, AnchorState, Committed, Log, Party, Role, StoredReceipt
 from ledger.types import BatchNo, Digest, Origin, PartyId, Position, log_id
@@ -151,3 +152,26 @@ def push_many(url: str, pushes: int, worker: int) -> None:
 def open_and_close(url: str) -> None:
     """What a process of its own does: start."""
     open_store(url, patience=60).close()
+
+
+def pipeline_on(store: Store) -> Pipeline:
+    """A pipeline that can project, and nothing else."""
+    nothing: Any = None
+    return Pipeline(
+        store=store,
+        chain=nothing,
+        anchorer=None,
+        keyring=nothing,
+        clock=nothing,
+        random_bytes=nothing,
+        policy=nothing,
+    )
+
+
+def project_all(url: str, step: int) -> None:
+    """What a process of its own does: project the log, so many events at once."""
+    store = open_store(url, patience=60)
+    try:
+        pipeline_on(store).project(ORIGIN, step=step)
+    finally:
+        store.close()

@@ -18,6 +18,7 @@ from support.commands import ORIGIN, Folder, initialised, ndjson, run
 from support.ledgers import Bed, accesses, serving
 
 from ledger.cli import app, feed
+from ledger.client import Retries
 from ledger.note import VerifierKey
 from ledger.proof import parse_proof
 from ledger.records import Scope
@@ -299,8 +300,13 @@ def test_events_are_pushed_to_a_server(bed: Bed, tmp_path: Path) -> None:
     assert run("evidence", "verify", tmp_path / "e.zip", "--key", vkey).code == 0
 
 
-def test_a_server_that_is_away_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.client.TRIES", 1)
+@pytest.fixture
+def _one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.client.clients.Retries", lambda: Retries(tries=1))
+
+
+@pytest.mark.usefixtures("_one_try")
+def test_a_server_that_is_away_is_3() -> None:
     away = ("--url", f"http://127.0.0.1:{free_port()}", "--api-key", "x")
     run("push", "--log", ORIGIN, *away, stdin=b"{}\n").assert_refused(3, "no answer")
     run("prove", "--log", ORIGIN, *away, "0").assert_refused(3)
@@ -309,8 +315,8 @@ def test_a_server_that_is_away_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://", "http://[", "http://x:99999"])
-def test_a_url_that_is_none_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.client.TRIES", 1)
+@pytest.mark.usefixtures("_one_try")
+def test_a_url_that_is_none_is_refused(url: str) -> None:
     ran = run("push", "--log", ORIGIN, "--url", url, "--api-key", "x", stdin=b"{}\n")
     assert ran.code in (2, 3)
     assert "Traceback" not in ran.err

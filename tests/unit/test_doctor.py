@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.chains import wired
 from support.ledgers import OTHER_PARTY, PARTY, Bed, LedgerMaker, access, anchor_all, copy_database, policy
+from support.signing import party_signer, register_key, signed_push
 
 from ledger.adapters.evm import EvmChain
 from ledger.adapters.sql import open_store
@@ -23,11 +24,12 @@ from ledger.doctor import Difference, Doctor
 from ledger.entry import event_time
 from ledger.errors import ChainUnavailable, Conflict, LedgerError
 from ledger.ports import Chain
-from ledger.records import PartyKey, Scope
+from ledger.records import Scope
 from ledger.scenario import scenario
 from ledger.types import Origin, Position
 
 FLIPS = 120
+SIGNER = party_signer()
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Sound:
 
 @pytest.fixture(scope="module")
 def sound(ledgers: LedgerMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sound]:
-    """Something in every table: two logs, two parties, keys (one revoked), conflicts, lost and final anchorings."""
+    """Something in every table: three logs, two parties, keys (one revoked), signed pushes, conflicts, lost and final
+    anchorings.
+    """
     folder = tmp_path_factory.mktemp("sound")
     with ledgers(folder / "ledger", policy=policy(seal_leaves=8, batch_leaves=8)) as bed:
         other, origin = bed.create_log(), bed.create_log()
@@ -67,7 +71,12 @@ def sound(ledgers: LedgerMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
             bed.pipeline.push(
                 origin, PARTY, [access(1, subject="other"), access(1, time="2026-01-01T00:00:00Z")]
             )
-        bed.store.add_party_key(PartyKey(PARTY, "acme+00000000+AQ==", bed.clock.now()))
+        register_key(bed, SIGNER)
+        strict = bed.create_log(require_signature=True)
+        for numbers in (range(3), range(2, 5)):
+            push_signed(bed, strict, numbers)
+        bed.settle(strict)
+        push_signed(bed, origin, [4, 5])
         bed.api_key(origin, Scope.READ, Scope.PUSH)
         bed.store.revoke_api_key(bed.api_key(other, Scope.PUSH)[3:15], bed.clock.now())
         bed.settle(origin)
@@ -78,6 +87,11 @@ def sound(ledgers: LedgerMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
         content = read_all(file)
         assert all(content["tables"].values()), "every table has rows"
         yield Sound(file, bed, origin, content)
+
+
+def push_signed(bed: Bed, origin: Origin, numbers: Iterable[int]) -> None:
+    made = signed_push(origin, [access(number) for number in numbers], SIGNER)
+    bed.pipeline.push(origin, PARTY, made.values, made.note)
 
 
 def read_all(file: Path) -> Any:
@@ -133,7 +147,7 @@ def test_a_sound_store_has_no_difference(sound: Sound, tmp_path: Path) -> None:
     doctor = Doctor(store, sound.bed.chain)
     assert list(doctor.examine()) == []
     summary = doctor.summaries[sound.origin]
-    assert (summary.events, summary.batches, summary.anchored) == (43, 6, 6)
+    assert (summary.events, summary.batches, summary.anchored) == (45, 6, 6)
     store.close()
 
 
@@ -258,6 +272,8 @@ def change_cell(file: Path, table: str, column: str, which: str, number: int, do
             "events",
             "entries",
             "receipts",
+            "push_signatures",
+            "party_keys",
         ),
         *("batches", "nodes", "anchorings", "access_records", "snapshot_records"),
         *("access_terms", "access_postings", "access_blocks", "transfer_facts", "papers"),

@@ -16,11 +16,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"ledger.errors"},
     {"ledger", "ledger.types"},
-    {"ledger.canonical", "ledger.disclosure", "ledger.merkle", "ledger.note", "ledger.keys", "ledger.tiles"},
+    {
+        "ledger.canonical",
+        "ledger.disclosure",
+        "ledger.merkle",
+        "ledger.note",
+        "ledger.keys",
+        "ledger.signer",
+        "ledger.tiles",
+    },
     {"ledger.entry", "ledger.catalogue", "ledger.batch", "ledger.checkpoint", "ledger.receipt"},
-    {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy"},
+    {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy", "ledger.push", "ledger.statement"},
     {
         "ledger.ports",
+        "ledger.telemetry",
+        "ledger.otlp",
         "ledger.projections",
         "ledger.permissions",
         "ledger.rules",
@@ -29,17 +39,22 @@ LAYERS = [
         "ledger.client",
     },
     {
+        "ledger.admission",
         "ledger.guard",
         "ledger.anchoring",
         "ledger.proving",
         "ledger.auditing",
+        "ledger.commit",
+        "ledger.intake",
         "ledger.documents",
         "ledger.export",
         "ledger.evidence",
         "ledger.pipeline",
+        "ledger.promises",
         "ledger.doctor",
+        "ledger.vitals",
     },
-    {"ledger.workers", "ledger.settings"},
+    {"ledger.workers", "ledger.settings", "ledger.logs", "ledger.shutdown"},
     {"ledger.adapters"},
     {"ledger.bootstrap"},
     {"api"},
@@ -49,6 +64,8 @@ LAYERS = [
 
 PURE = {name for layer in LAYERS[:5] for name in layer} | {
     "ledger.ports",
+    "ledger.telemetry",
+    "ledger.otlp",
     "ledger.projections",
     "ledger.permissions",
     "ledger.rules",
@@ -89,6 +106,8 @@ OWNED = {
     "starlette": "api",
     "typer": "ledger.cli",
     "rich": "ledger.cli",
+    "prometheus_client": "ledger.adapters.prometheus",
+    "opentelemetry": "ledger.adapters.opentelemetry",
 }
 """Packages whose types stay in one place."""
 

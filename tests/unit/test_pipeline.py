@@ -27,6 +27,7 @@ from support.ledgers import (
 from ledger.adapters.evm import EvmAnchorer, EvmChain
 from ledger.adapters.sql import open_store
 from ledger.checkpoint import open_checkpoint
+from ledger.commit import PushStatus
 from ledger.entry import parse_entry
 from ledger.errors import (
     ChainUnavailable,
@@ -38,7 +39,7 @@ from ledger.errors import (
     Unavailable,
 )
 from ledger.merkle import tree_root
-from ledger.pipeline import Pipeline, PushStatus
+from ledger.pipeline import Pipeline
 from ledger.receipt import open_receipt
 from ledger.records import EventFilter, ViewFilter
 from ledger.types import Origin, Position, format_time, log_id

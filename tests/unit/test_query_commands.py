@@ -47,20 +47,21 @@ def folder(anvil: DevelopmentChain, tmp_path_factory: pytest.TempPathFactory) ->
     return made
 
 
+@contextmanager
+def asking(folder: Folder, *scopes: Scope) -> Iterator[tuple[str, ...]]:
+    """Options that ask the API over the same folder, with a key of these scopes: an auditor's, if none is told."""
+    with open_ledger(Settings.load(data=folder.path)) as ledger:
+        key = ledger.create_api_key(
+            PARTY, parse_origin(ORIGIN), frozenset(scopes or (Scope.READ, Scope.DISCLOSE))
+        )
+        with serving(Bed(ledger, HandClock(), folder.node, b"")) as url:
+            yield ("--url", url, "--api-key", key)
+
+
 @pytest.fixture(scope="module")
 def remote(folder: Folder) -> Iterator[tuple[str, ...]]:
-    """Options that ask the API over the same folder."""
-    with made_remote(folder) as options:
+    with asking(folder) as options:
         yield options
-
-
-@contextmanager
-def made_remote(folder: Folder) -> Iterator[tuple[str, ...]]:
-    with open_ledger(Settings.load(data=folder.path)) as ledger:
-        key = ledger.create_api_key(PARTY, parse_origin(ORIGIN), frozenset(Scope))
-        bed = Bed(ledger, HandClock(), folder.node, b"")
-        with serving(bed) as url:
-            yield ("--url", url, "--api-key", key)
 
 
 def ask(folder: Folder, *words: str) -> Ran:
@@ -111,6 +112,25 @@ def test_the_folder_and_the_api_answer_the_same(
     assert ask(folder, *words, *remote).out == table.out
     assert table.out.strip()
     assert not table.out.startswith(("{", "["))
+
+
+@pytest.mark.parametrize("name", ["x/../b", "b/timeline"])
+def test_a_transfer_is_shown_by_whatever_name_it_has(
+    anvil: DevelopmentChain, tmp_path: Path, name: str
+) -> None:
+    made = initialised(tmp_path / "data", anvil)
+    assert (
+        made.run(
+            "push", "--log", ORIGIN, stdin=ndjson([access(n, subject=it) for n, it in enumerate(("b", name))])
+        ).code
+        == 0
+    )
+    assert made.run("worker", "--once").code == 0
+    with asking(made) as options:
+        for words in (("show", name), ("completeness", name)):
+            local, remote = (ask(made, "transfer", *words, "--json", *there).json for there in ((), options))
+            assert local == remote
+            assert remote["transfer"] == name
 
 
 def test_a_table_says_that_there_is_more(folder: Folder) -> None:
@@ -298,7 +318,7 @@ def test_a_record_whose_id_has_other_content_is_set_aside_and_the_others_are_tak
     }
     first = [record, {**record, "eventID": "other"}, {**record, "eventName": "PutObject"}]
     second = [{**record, "eventName": "DeleteObject"}, record, {**record, "eventID": "third"}]
-    with made_remote(made) if way == "api" else nullcontext(()) as options:
+    with asking(made, *Scope) if way == "api" else nullcontext(()) as options:
         counted = []
         for number, records in enumerate((first, second)):
             file = tmp_path / f"{number}.json"

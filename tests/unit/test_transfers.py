@@ -3,88 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.events import ASSESSED, DECLARED, STORED, committed, event
 from support.records import transfer_fact
+from support.stores import ACME
 
 from ledger import catalogue
 from ledger.canonical import Object
-from ledger.entry import Event, Phase, commit_event, event_time, make_entry, parse_event
-from ledger.merkle import leaf_hash
+from ledger.entry import Event, Phase, event_time, parse_event
 from ledger.projections import open_event, project
 from ledger.projections.completeness import DUE_AFTER, EXPECTED, Matrix, Presence, completeness
 from ledger.projections.facts import PAPERS
 from ledger.projections.transfers import PhaseState, TransferView, transfer_view
 from ledger.records import LOG_WIDE, Committed, Party, Projected, Role, TransferFact
 from ledger.scenario import WHOLE, scenario
-from ledger.types import PartyId, Position, parse_origin
+from ledger.types import PartyId
 
 YEAR = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
-ORIGIN = parse_origin("ledger.example/acme-live")
-ACME = Party(PartyId("acme"), "ACME Live", Role.PLATFORM, "CN")
 DAY = 86_400_000
-
-
-def committed(events: Iterable[Object], *, opaque: bool = False) -> list[Committed]:
-    """Events as a store keeps them, all disclosed."""
-    salts = (n.to_bytes(16, "big") for n in itertools.count())
-    found = []
-    for position, value in enumerate(events):
-        event = parse_event(value)
-        visible = catalogue.check_event(event, allow_opaque=opaque).visible
-        statement = commit_event(event, visible, lambda: next(salts))
-        entry = make_entry(statement, ORIGIN, ACME.id, event.time)
-        found.append(
-            Committed(
-                position=Position(position),
-                leaf=leaf_hash(entry),
-                entry=entry,
-                disclosures=tuple(d.text for d in statement.disclosures),
-                key=event.key,
-                type=event.type,
-                phase=event.phase,
-                subject=event.subject,
-                time=event.time,
-                party=ACME.id,
-                received=event.time,
-            )
-        )
-    return found
-
-
-def event(kind: str, data: Object, *, subject: str = "live-1", at: int = 0, phase: str = "before") -> Object:
-    types = {type_.kind: type_.name for type_ in catalogue.newest_types()}
-    return {
-        "specversion": "1.0",
-        "id": f"{kind}-{subject}-{at}",
-        "source": "/unit",
-        "type": types.get(kind, kind),
-        "subject": subject,
-        "time": f"2026-03-01T12:{at // 60:02}:{at % 60:02}Z",
-        "phase": phase,
-        "data": data,
-    }
-
-
-DECLARED: dict[str, Any] = {
-    "declaration_id": "d-1",
-    "version": "1",
-    "parties": [
-        {"party": "acme", "role": "platform", "country": "CN", "capacity": "data-exporter"},
-        {"party": "cdn-one", "role": "cdn", "country": "SG", "capacity": "data-processor"},
-        {"party": "acme-jp", "role": "recipient", "country": "JP", "capacity": "data-importer"},
-    ],
-    "purposes": ["live-commerce"],
-    "data_categories": [{"category": "interaction", "tier": 2}],
-    "recipient_countries": ["JP"],
-    "persons_countries": ["CN"],
-    "declared_path": ["CN", "HK", "JP"],
-    "planned_start": "2026-03-01T12:00:00Z",
-    "persons": 2000,
-}
 
 
 def hop(here: str, there: str, at: int = 0, **members: Any) -> Object:
@@ -102,7 +41,7 @@ def views(events: list[Committed], *, now: int = YEAR[1]) -> dict[str, tuple[Tra
         log_wide = [fact for fact in projected.facts if fact.subject == LOG_WIDE]
         papers = [(p.position, opened(events, p.position)) for p in projected.papers if p.subject == subject]
         view = transfer_view(subject, facts, log_wide, papers, register.get, ACME, now)
-        found[subject] = view, completeness(subject, facts, log_wide, [e for _, e in papers], now)
+        found[subject] = view, completeness(subject, facts, log_wide, now)
     return found
 
 
@@ -156,17 +95,17 @@ def test_merging_facts_forgets_no_order() -> None:
 
 
 def test_a_paper_is_evidence_for_the_transfers_it_names_and_for_no_other() -> None:
-    assessment: Object = {
-        "assessment_id": "pia-1",
-        "version": "1",
-        "transfers": ["live-1", "live-2", "not a subject", "*"],
-        "recipient_countries": ["JP"],
-        "conclusion": "approved",
-    }
+    assessment: Object = {**ASSESSED, "transfers": ["live-1", "live-2", "not a subject", "*"]}
     projected = project(committed([event("impact-assessment", assessment, subject="papers-2026")]))
     evidence = {fact.subject for fact in projected.facts if fact.name == "evidence"}
     assert evidence == {"live-1", "live-2"} == {paper.subject for paper in projected.papers}
     assert [f.subject for f in projected.facts if f.name == "event"] == ["papers-2026"]
+
+
+@pytest.mark.parametrize("told", [{}, {"transfers": None}, {"transfers": []}])
+def test_a_paper_that_names_no_transfer_is_evidence_for_its_own(told: Object) -> None:
+    found = matrix_of(event("impact-assessment", {**ASSESSED, **told}))
+    assert found["before/impact-assessment"] is Presence.PRESENT
 
 
 def test_a_transfer_cannot_be_called_as_the_whole_log() -> None:
@@ -179,11 +118,37 @@ def test_an_opaque_event_is_counted_and_nothing_of_it_is_read() -> None:
     value = event("com.example.heartbeat", {"transfers": ["live-2"], "country": "JP"})
     projected = project(committed([value], opaque=True))
     assert {(f.subject, f.name, f.value) for f in projected.facts} == {
-        ("live-1", "event", "com.example.heartbeat"),
-        ("live-1", "evidence", "com.example.heartbeat"),
+        ("live-1", "event", "opaque"),
         ("live-1", "party", "acme"),
     }
     assert projected == Projected(facts=projected.facts, accesses=[], snapshots=[], papers=[])
+
+
+def test_whatever_is_pushed_a_transfer_has_a_bounded_number_of_facts() -> None:
+    """Types that nobody knows, dates without end, the same said many times over: none crowds out what is looked for."""
+    strange = committed([event(f"com.example.t{n}", {}, at=n) for n in range(400)], opaque=True)
+    dated = committed(
+        event("storage", {**STORED, "retain_until": f"{y}-01-01T00:00:00Z"}, at=y, phase="storage")
+        for y in range(2000, 2400)
+    )
+    repeated = committed(
+        [event("declaration", {**DECLARED, "data_categories": [{"category": "x", "tier": 2}] * 9})]
+    )
+    assert len(project(strange).facts) == 2
+    assert len(project(dated).facts) == len(project(dated[:1]).facts)
+    assert {fact.count for fact in project(repeated).facts} == {1}
+
+
+def test_something_is_to_be_deleted_when_the_first_of_its_times_comes() -> None:
+    events = [
+        event("storage", {**STORED, "retain_until": until}, at=at, phase="storage")
+        for at, until in enumerate(
+            ("2026-09-01T00:00:00Z", "2026-05-31T23:00:00-04:00", "2027-01-01T00:00:00Z")
+        )
+    ]
+    ends = event_time("2026-06-01T03:00:00Z")
+    assert matrix_of(*events, now=ends - 1)["storage/deletion"] is Presence.NOT_DUE
+    assert matrix_of(*events, now=ends)["storage/deletion"] is Presence.MISSING
 
 
 def test_members_that_are_not_disclosed_give_no_fact() -> None:
@@ -217,7 +182,7 @@ def test_the_newest_declaration_counts_by_its_own_time_and_not_by_when_it_came()
 
 
 def test_the_three_jurisdictions_are_told_apart() -> None:
-    stored: Object = {"object_id": "o", "kind": "replay", "country": "SG"}
+    stored: Object = {**STORED, "country": "SG"}
     view = view_of(
         event("declaration", {**DECLARED}),
         hop("CN", "PA", at=1),
@@ -305,7 +270,11 @@ def test_each_recipient_country_wants_an_assessment_which_holds_for_all_transfer
 
 
 @pytest.mark.parametrize(("at", "presence"), [(5, Presence.PRESENT), (15, Presence.LATE)])
-def test_evidence_that_came_after_the_first_hop_is_late(at: int, presence: Presence) -> None:
+@pytest.mark.parametrize("crossing", ["hop", "storage"])
+def test_evidence_that_came_after_data_first_crossed_is_late(
+    at: int, presence: Presence, crossing: str
+) -> None:
+    """Also where nobody told of a hop: what lies abroad has crossed."""
     attested: Object = {
         "attestation_id": "a-1",
         "data_categories": ["interaction"],
@@ -313,9 +282,10 @@ def test_evidence_that_came_after_the_first_hop_is_late(at: int, presence: Prese
         "performed": "2026-03-01T12:00:00Z",
         "attested_by": "acme",
     }
-    found = matrix_of(
-        event("declaration", {**DECLARED}), event("deidentification", attested, at=at), hop("CN", "JP", at=10)
+    crossed = (
+        hop("CN", "JP", at=10) if crossing == "hop" else event("storage", STORED, at=10, phase="storage")
     )
+    found = matrix_of(event("declaration", {**DECLARED}), event("deidentification", attested, at=at), crossed)
     assert found["before/deidentification"] is presence
     assert found["before/declaration"] is Presence.PRESENT
 
@@ -346,12 +316,7 @@ def test_where_a_model_goes_in_place_of_data_nothing_is_expected_to_cross() -> N
 
 
 def test_what_is_not_due_yet_is_not_missing() -> None:
-    stored: Object = {
-        "object_id": "o",
-        "kind": "replay",
-        "country": "JP",
-        "retain_until": "2026-06-01T00:00:00Z",
-    }
+    stored: Object = {**STORED, "retain_until": "2026-06-01T00:00:00Z"}
     at = event_time("2026-03-01T12:00:00Z")
     events = [event("storage", stored, phase="storage")]
     deferred = ("storage/use-report", "storage/review", "storage/deletion")

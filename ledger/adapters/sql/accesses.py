@@ -305,14 +305,13 @@ def read(connection: Connection, log: int, positions: Sequence[int]) -> list[Acc
         query = select(AccessRow.table()).where(_access.log == log, _access.position.in_(some))
         rows += connection.execute(query)
     rows.sort(key=lambda row: int(row.position))
-    return records(connection, log, rows, {})
+    return records(connection, log, rows)
 
 
-def records(
-    connection: Connection, log: int, rows: Sequence[AnyRow], texts: dict[int, str]
-) -> list[AccessRecord]:
-    """The records of these rows. `texts` are terms that are known by number, and are added to."""
-    numbers = {row[at] for row in rows for at in _AT.values()} - texts.keys() - {None}
+def records(connection: Connection, log: int, rows: Sequence[AnyRow]) -> list[AccessRecord]:
+    """The records of these rows."""
+    texts: dict[int, str] = {}
+    numbers = {row[at] for row in rows for at in _AT.values()} - {None}
     for some in reading.portions(sorted(numbers)):
         query = select(_term.id, _term.text).where(_term.log == log, _term.id.in_(some))
         texts.update({row.id: row.text for row in connection.execute(query)})

@@ -21,6 +21,7 @@ from ledger.adapters.sql.rows import (
     PartyKeyRow,
     PartyRow,
     ReceiptRow,
+    SignatureRow,
 )
 from ledger.adapters.sql.rows import Row as TableRow
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
@@ -38,6 +39,7 @@ from ledger.records import (
     Log,
     Party,
     PartyKey,
+    PushSignature,
     Role,
     Scope,
     SealedBatch,
@@ -110,7 +112,13 @@ def party_key_row(value: PartyKey) -> Stored:
 def log(row: AnyRow) -> Log:
     contract = ContractRef(row.chain_id, row.contract)
     return Log(
-        Origin(row.origin), PartyId(row.party), row.verifier_key, contract, row.created, _flag(row.opaque)
+        Origin(row.origin),
+        PartyId(row.party),
+        row.verifier_key,
+        contract,
+        row.created,
+        opaque=_flag(row.opaque),
+        require_signature=_flag(row.require_signature),
     )
 
 
@@ -131,6 +139,7 @@ def log_row(value: Log) -> Stored:
             "contract": value.contract.address,
             "created": value.created,
             "opaque": int(value.opaque),
+            "require_signature": int(value.require_signature),
         },
     )
 
@@ -192,6 +201,29 @@ def receipt(row: AnyRow) -> StoredReceipt:
 def receipt_row(value: StoredReceipt, log_number: int) -> Stored:
     return digested(
         ReceiptRow, {"log": log_number, "first": value.first, "count": value.count, "note": value.note}
+    )
+
+
+def signature(row: AnyRow) -> PushSignature:
+    leaves, size = row.leaves, Digest.SIZE
+    return PushSignature(
+        Position(row.first),
+        row.count_,
+        row.note,
+        tuple(Digest(leaves[start : start + size]) for start in range(0, len(leaves), size)),
+    )
+
+
+def signature_row(value: PushSignature, log_number: int) -> Stored:
+    return digested(
+        SignatureRow,
+        {
+            "log": log_number,
+            "first": value.first,
+            "count": value.count,
+            "note": value.note,
+            "leaves": b"".join(value.leaves),
+        },
     )
 
 

@@ -12,7 +12,8 @@ SQLite
     cache is still good.
 
 PostgreSQL
-    Reads are single statements in autocommit, writes transactions in READ COMMITTED under row locks.
+    Reads are single statements in autocommit, those that must fit together transactions in REPEATABLE READ; writes are
+    transactions in READ COMMITTED under row locks.
     `synchronous_commit=off` is overruled: it would acknowledge what is not durable.
 
 `patience` is how many seconds a call waits for a lock, a connection or the server before it is `StoreUnavailable`.
@@ -57,7 +58,9 @@ class Database:
         self._turn = threading.Lock() if self.dialect == "sqlite" else None
         self._engine = _sqlite(parsed, patience) if self._turn else _postgres(parsed, patience)
         reading = {_BEGIN: "BEGIN"} if self._turn else {"isolation_level": "AUTOCOMMIT"}
+        seeing_one = {_BEGIN: "BEGIN"} if self._turn else {"isolation_level": "REPEATABLE READ"}
         self._reading = self._engine.execution_options(**reading)
+        self._seeing_one_state = self._engine.execution_options(**seeing_one)
         self._writing = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         try:
             self._prepare()
@@ -69,6 +72,12 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A connection whose statements, on SQLite, all see one state; on PostgreSQL each sees its own."""
         with translated(), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def seeing_one_state(self) -> Iterator[Connection]:
+        """A connection for reading whose statements all see one state, on PostgreSQL too."""
+        with translated(), self._seeing_one_state.begin() as connection:
             yield connection
 
     @contextmanager

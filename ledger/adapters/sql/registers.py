@@ -95,7 +95,7 @@ class Registers:
             number = _number(connection, log.origin)
             zero = {column.name: 0 for column in HeadRow.table().c}
             _insert_new(connection, HeadRow, {**zero, "log": number})
-            _insert_new(connection, ProjectionRow, {"log": number, "projected": 0})
+            _insert_new(connection, ProjectionRow, {"log": number, "projected": 0, "dropped": 0})
 
     def log(self, origin: Origin) -> Log:
         with self._database.reading() as connection:

@@ -8,7 +8,8 @@
              │        │          └─ access_records, snapshot_records, papers       projections
              │        ├─ access_terms, access_postings, access_blocks              how accesses are found
              │        ├─ transfer_facts                                            what is said of a transfer
-             │        ├─ receipts, conflicts
+             │        ├─ receipts ── push_signatures
+             │        ├─ conflicts
              │        ├─ batches ── anchorings
              │        └─ nodes, checkpoints
              └─ party_keys, api_keys
@@ -101,7 +102,8 @@ class LogRow(Row, table=True):
     contract: str = text()
     created: int = big()
     opaque: int
-    """0 or 1."""
+    """0 or 1, as the next."""
+    require_signature: int
     digest: bytes = blob()
 
 
@@ -197,6 +199,22 @@ class ReceiptRow(Row, table=True):
     digest: bytes = blob()
 
 
+class SignatureRow(Row, table=True):
+    """`ledger.records.PushSignature`; its leaves one behind the other."""
+
+    __tablename__ = "push_signatures"
+    __table_args__ = (
+        ForeignKeyConstraint(["log", "first"], ["receipts.log", "receipts.first"]),
+        WIDE,
+    )
+    log: int = Field(primary_key=True)
+    first: int = big(primary_key=True)
+    count: int = big()
+    note: str = text()
+    leaves: bytes = blob()
+    digest: bytes = blob()
+
+
 class ConflictRow(Row, table=True):
     """A refused attempt; `number` counts a log's attempts, `position` is of the event that stands."""
 
@@ -268,12 +286,16 @@ class CheckpointRow(Row, table=True):
 
 
 class ProjectionRow(Row, table=True):
-    """How many events the projections have taken in."""
+    """How many events the projections have taken in.
+
+    `dropped` is how many they had taken in when they were dropped, until as many are in again; then 0.
+    """
 
     __tablename__ = "projections"
     __table_args__ = WIDE
     log: int = key_of_log(primary_key=True, sa_column_kwargs={"autoincrement": False})
     projected: int = big()
+    dropped: int = big()
 
 
 class AccessRow(Row, table=True):
@@ -403,6 +425,7 @@ class PaperRow(Row, table=True):
     __table_args__ = (of_event(), NARROW)
     log: int = Field(primary_key=True)
     subject: str = text(primary_key=True)
+    kind: str = text(primary_key=True)
     position: int = big(primary_key=True)
 
 
@@ -423,6 +446,7 @@ DIGESTED: tuple[type[Row], ...] = (
     LogRow,
     ApiKeyRow,
     ReceiptRow,
+    SignatureRow,
     ConflictRow,
     AnchoringRow,
     CheckpointRow,

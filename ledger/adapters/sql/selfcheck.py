@@ -162,10 +162,12 @@ def _derive_head(database: Database, log: int) -> tuple[dict[str, int], int]:
 
 def _projection(database: Database, log: int, origin: str, size: int) -> Iterator[str]:
     projection = ProjectionRow.table().c
-    rows = _all(database, select(projection.projected).where(projection.log == log))
-    if not rows or not 0 <= rows[0].projected <= size:
+    rows = _all(database, select(projection.projected, projection.dropped).where(projection.log == log))
+    if not rows or not 0 <= rows[0].projected <= size or not 0 <= rows[0].dropped <= size:
         yield f"{origin}: the projections say they took in other events than there are"
         return
+    if 0 < rows[0].dropped <= rows[0].projected:
+        yield f"{origin}: the projections say they lack events, and have them"
     for row in (AccessRow, SnapshotRow, PaperRow):
         table = row.table()
         query = select(func.max(table.c.position)).where(table.c.log == log)

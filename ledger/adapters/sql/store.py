@@ -19,6 +19,7 @@ from ledger.adapters.sql.rows import (
     ConflictRow,
     NodeRow,
     ReceiptRow,
+    SignatureRow,
 )
 from ledger.adapters.sql.transaction import SqlLogTransaction
 from ledger.adapters.sql.views import Views
@@ -30,6 +31,7 @@ from ledger.records import (
     ConflictAttempt,
     EventFilter,
     LogHead,
+    PushSignature,
     SealedBatch,
     StoredCheckpoint,
     StoredReceipt,
@@ -41,15 +43,20 @@ T = TypeVar("T")
 SCAN_AT_ONCE = 200
 """Events of one statement of a scan: an event may hold half a megabyte."""
 
+SIGNATURES_AT_ONCE = 8
+"""Signatures of one statement: each holds a digest for every event of its push."""
+
 _anchoring = AnchoringRow.table().c
 _batch = BatchRow.table().c
 _checkpoint = CheckpointRow.table().c
 _conflict = ConflictRow.table().c
 _node = NodeRow.table().c
 _receipt = ReceiptRow.table().c
+_signature = SignatureRow.table().c
 
 _CHECKPOINTS = select(_checkpoint.size, _checkpoint.note)
 _CONFLICTS = select(_conflict.position, _conflict.entry, _conflict.packed, _conflict.received)
+_SIGNATURES = select(_signature.first, _signature.count.label("count_"), _signature.note, _signature.leaves)
 _NODES = select(_node.level, _node.place, _node.hash)
 
 
@@ -113,6 +120,14 @@ class SqlStore(Views):
         with self._database.reading() as connection:
             return reading.events(connection, log, where, limit)
 
+    def events_at(self, origin: Origin, positions: Sequence[Position]) -> list[Committed]:
+        log, found = self._number_of(origin), list[Committed]()
+        with self._database.reading() as connection:
+            for some in reading.portions(sorted(set(positions))):
+                where = [reading.event.position.in_(some)]
+                found += reading.events(connection, log, where, limit=len(some))
+        return found
+
     def scan(self, origin: Origin, start: Position, stop: Position) -> Iterator[Committed]:
         log, position = self._number_of(origin), reading.event.position
         while start < stop:
@@ -141,6 +156,26 @@ class SqlStore(Views):
         query = reading.RECEIPTS.where(_receipt.log == self._number_of(origin))
         for row in reading.pages(self._rows, query, [_receipt.first]):
             yield codec.read(row, codec.receipt)
+
+    def signature(self, origin: Origin, position: Position) -> PushSignature | None:
+        query = _SIGNATURES.where(
+            _signature.log == self._number_of(origin), _signature.first <= clip(position)
+        )
+        for found in self._read(query.order_by(_signature.first.desc()).limit(1), codec.signature):
+            if position < found.first + found.count:
+                return found
+        return None
+
+    def signatures(self, origin: Origin, start: Position, stop: Position) -> Iterator[PushSignature]:
+        if (before := self.signature(origin, start)) is not None and before.first < start < stop:
+            yield before
+        query = _SIGNATURES.where(
+            _signature.log == self._number_of(origin),
+            _signature.first >= clip(start),
+            _signature.first < clip(stop),
+        )
+        for row in reading.pages(self._rows, query, [_signature.first], SIGNATURES_AT_ONCE):
+            yield codec.read(row, codec.signature)
 
     def conflicts(self, origin: Origin) -> list[ConflictAttempt]:
         query = _CONFLICTS.where(_conflict.log == self._number_of(origin)).order_by(_conflict.number)

@@ -23,6 +23,7 @@ from ledger.adapters.sql.rows import (
     HeadRow,
     NodeRow,
     ReceiptRow,
+    SignatureRow,
 )
 from ledger.adapters.sql.squeeze import squeeze
 from ledger.batch import BatchHeader
@@ -33,6 +34,7 @@ from ledger.records import (
     Committed,
     ConflictAttempt,
     LogHead,
+    PushSignature,
     StoredCheckpoint,
     StoredReceipt,
 )
@@ -57,7 +59,7 @@ class SqlLogTransaction:
         self._log = log
         self._id = log_id(origin)
         self._head = self._now = reading.head(connection, log, lock=True)
-        self._appended = False
+        self._appended: tuple[StoredReceipt, ...] = ()
         self._failure: LedgerError | None = None
 
     @property
@@ -76,16 +78,27 @@ class SqlLogTransaction:
                 events += reading.events(self._connection, self._log, where, limit=len(positions))
         return {event.key: event for event in events}
 
-    def append(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
+    def append(self, events: Sequence[Committed], *receipts: StoredReceipt) -> None:
         with self._write():
             if self._appended:
                 raise IntegrityError("a second append in one block")
-            self._appended = True
-            self._check_positions(events, receipt)
+            self._appended = receipts
+            self._check_positions(events, receipts)
             self._insert_events(events)
-            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log)])
+            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
             size = Position(self._now.size + len(events))
             self._now = replace(self._now, size=size, last_received=events[-1].received)
+
+    def keep_signature(self, signature: PushSignature) -> None:
+        with self._write():
+            appended = [(receipt.first, receipt.count) for receipt in self._appended]
+            if (signature.first, signature.count) not in appended:
+                raise IntegrityError(
+                    "a signature over another push than was appended",
+                    expected=", ".join(f"{count} events from position {first}" for first, count in appended),
+                    got=f"{signature.count} from position {signature.first}",
+                )
+            self._insert(SignatureRow, [codec.signature_row(signature, self._log)])
 
     def keep_conflicts(self, attempts: Sequence[ConflictAttempt]) -> None:
         with self._write():
@@ -184,18 +197,25 @@ class SqlLogTransaction:
             self._failure = error
             raise
 
-    def _check_positions(self, events: Sequence[Committed], receipt: StoredReceipt) -> None:
+    def _check_positions(self, events: Sequence[Committed], receipts: Sequence[StoredReceipt]) -> None:
         size = self._now.size
         if not events:
             raise IntegrityError("an append of no events")
         for position, event in enumerate(events, size):
             if event.position != position:
                 raise IntegrityError("a gap or repeat of positions", expected=position, got=event.position)
-        if (receipt.first, receipt.count) != (size, len(events)):
+        end = size
+        for receipt in receipts:
+            if receipt.first != end or receipt.count < 1:
+                raise IntegrityError(
+                    "a receipt for other events than are appended",
+                    expected=f"one from position {end}",
+                    got=f"{receipt.count} from position {receipt.first}",
+                )
+            end = Position(end + receipt.count)
+        if end != size + len(events):
             raise IntegrityError(
-                "a receipt for other events than are appended",
-                expected=f"{len(events)} from position {size}",
-                got=f"{receipt.count} from position {receipt.first}",
+                "receipts for other events than are appended", expected=len(events), got=end - size
             )
 
     def _insert_events(self, events: Sequence[Committed]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, union_all, update
 
 from ledger.adapters.sql import accesses, codec, reading
 from ledger.adapters.sql.columns import AnyQuery, AnyRow, clip
@@ -22,13 +24,14 @@ from ledger.adapters.sql.rows import (
     SnapshotRow,
 )
 from ledger.entry import Phase
-from ledger.errors import IntegrityError
+from ledger.errors import IntegrityError, StoreUnavailable
 from ledger.permissions import resource_key
 from ledger.records import (
     LOG_WIDE,
     SNAPSHOT_FILTERS,
     AccessRecord,
     Committed,
+    Paper,
     Projected,
     SnapshotPlace,
     SnapshotRecord,
@@ -65,7 +68,7 @@ class Views(Registers):
         move = (
             update(ProjectionRow.table())
             .where(_projection.log == log, _projection.projected == start)
-            .values(projected=stop)
+            .values(projected=stop, dropped=case((_projection.dropped > stop, _projection.dropped), else_=0))
         )
         with self._database.writing() as connection:
             if connection.execute(move).rowcount == 0:
@@ -76,16 +79,23 @@ class Views(Registers):
                 connection.execute(insert(SnapshotRow.table()), rows)
             _keep_facts(connection, log, projected.facts)
             if projected.papers:
-                papers = [
-                    {"log": log, "subject": it.subject, "position": it.position} for it in projected.papers
-                ]
-                connection.execute(insert(PaperRow.table()), papers)
+                connection.execute(
+                    insert(PaperRow.table()),
+                    [
+                        {"log": log, "subject": it.subject, "kind": it.kind, "position": it.position}
+                        for it in projected.papers
+                    ],
+                )
 
     def drop_projections(self, origin: Origin) -> None:
         log = self._number_of(origin)
+        # Once more while they are being made again, they still want as many events as at first.
+        most = case(
+            (_projection.dropped > _projection.projected, _projection.dropped), else_=_projection.projected
+        )
         with self._database.writing() as connection:
             connection.execute(
-                update(ProjectionRow.table()).where(_projection.log == log).values(projected=0)
+                update(ProjectionRow.table()).where(_projection.log == log).values(dropped=most, projected=0)
             )
             for row in PROJECTIONS:
                 table = row.table()
@@ -98,9 +108,24 @@ class Views(Registers):
             keys = [column for column in table.primary_key.columns if column.name != "log"]
             columns = [column for column in table.columns if column.name != "log"]
             query = select(*columns).where(table.c.log == log)
-            for found in reading.pages(self._rows, query, keys, size=5000):
+            for found in reading.pages(partial(self._view, origin), query, keys, size=5000):
                 digest.update(row_digest(table.name, found))
         return Digest(digest.digest())
+
+    @contextmanager
+    def _whole(self, log: int) -> Iterator[Connection]:
+        """One state of the projections. Raises StoreUnavailable while they are made again: they lack events then."""
+        with self._database.seeing_one_state() as connection:
+            query = select(_projection.projected, _projection.dropped).where(_projection.log == log)
+            row = connection.execute(query).one_or_none()
+            if row is not None and row.projected < row.dropped:
+                raise StoreUnavailable(
+                    "the projections are being made again",
+                    expected=f"{row.dropped} events taken in",
+                    got=row.projected,
+                    advice="Ask again later; `transfer-ledger worker` or `rebuild` makes them.",
+                )
+            yield connection
 
     # Accesses.
 
@@ -108,18 +133,18 @@ class Views(Registers):
         self, origin: Origin, which: ViewFilter, after: Position | None, limit: int
     ) -> list[AccessRecord]:
         log = self._number_of(origin)
-        with self._database.reading() as connection:
+        with self._whole(log) as connection:
             return accesses.list_records(connection, log, which, after, limit)
 
     def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-        log, texts = self._number_of(origin), dict[int, str]()
-        with self._database.reading() as connection:
-            terms = accesses.terms_asked(connection, log, which.equal)
-        after: tuple[int, int] | None = None
-        while terms is not None:
-            with self._database.reading() as connection:
+        log, after = self._number_of(origin), None
+        while True:
+            with self._whole(log) as connection:
+                terms = accesses.terms_asked(connection, log, which.equal)
+                if terms is None:
+                    return
                 rows = connection.execute(accesses.by_time(log, which, terms, after)).all()
-                found = accesses.records(connection, log, rows, texts)
+                found = accesses.records(connection, log, rows)
             yield from found
             if len(rows) < accesses.SCAN_AT_ONCE:
                 return
@@ -134,12 +159,12 @@ class Views(Registers):
         if after is not None:
             where.append(_snapshot.position > clip(after))
         query = _SNAPSHOTS.where(*where).order_by(_snapshot.position).limit(clip(limit))
-        return codec.read_all(self._rows(query), snapshot_record)
+        return codec.read_all(self._view(origin, query), snapshot_record)
 
     def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
         query = _SNAPSHOTS.where(*_snapshots_asked(self._number_of(origin), which))
-        for row in reading.pages(self._rows, query, [_snapshot.captured, _snapshot.position]):
-            yield codec.read(row, snapshot_record)
+        rows = reading.pages(partial(self._view, origin), query, [_snapshot.captured, _snapshot.position])
+        return (codec.read(row, snapshot_record) for row in rows)
 
     def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
         query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
@@ -147,7 +172,7 @@ class Views(Registers):
         )
         places = [
             SnapshotPlace(row.captured, Position(row.position), row.source_system)
-            for row in self._rows(query)
+            for row in self._view(origin, query)
         ]
         return sorted(places, key=lambda place: (place.captured, place.position))
 
@@ -157,27 +182,35 @@ class Views(Registers):
         query = select(_fact.subject).where(_fact.log == self._number_of(origin), _fact.subject != LOG_WIDE)
         if after is not None:
             query = query.where(_fact.subject > after)
-        rows = self._rows(query.distinct().order_by(_fact.subject).limit(clip(limit)))
+        rows = self._view(origin, query.distinct().order_by(_fact.subject).limit(clip(limit)))
         return [row.subject for row in rows]
 
     def facts(self, origin: Origin, subjects: Sequence[str]) -> list[TransferFact]:
         log, found = self._number_of(origin), list[TransferFact]()
         for some in reading.portions(subjects):
             query = select(FactRow.table()).where(_fact.log == log, _fact.subject.in_(some))
-            rows = self._rows(query.order_by(_fact.subject, _fact.phase, _fact.name, _fact.value))
+            rows = self._view(origin, query.order_by(_fact.subject, _fact.phase, _fact.name, _fact.value))
             found += codec.read_all(rows, transfer_fact)
         return found
 
-    def papers(self, origin: Origin, subject: str, limit: int) -> list[Committed]:
+    def papers(self, origin: Origin, subject: str, kinds: Iterable[str], each: int) -> list[Position]:
         log = self._number_of(origin)
-        query = select(_paper.position).where(_paper.log == log, _paper.subject == subject)
-        with self._database.reading() as connection:
-            newest = query.order_by(_paper.position.desc()).limit(clip(limit))
-            positions = connection.execute(newest).scalars().all()
-            found: list[Committed] = []
-            for some in reading.portions(sorted(positions)):
-                found += reading.events(connection, log, [_event.position.in_(some)], limit)
-        return found
+        # One seek of the key for each kind: a transfer that has thousands of one costs no more.
+        newest = [
+            select(_paper.position)
+            .where(_paper.log == log, _paper.subject == subject, _paper.kind == kind)
+            .order_by(_paper.position.desc())
+            .limit(clip(each))
+            .subquery(f"newest_{number}")
+            for number, kind in enumerate(sorted(set(kinds)))
+        ]
+        every = union_all(*(select(some.c.position) for some in newest)).subquery("newest")
+        return sorted(Position(row.position) for row in self._view(origin, select(every.c.position)))
+
+    def scan_papers(self, origin: Origin) -> Iterator[Paper]:
+        query = select(PaperRow.table()).where(_paper.log == self._number_of(origin))
+        key = [_paper.subject, _paper.kind, _paper.position]
+        return (codec.read(row, paper) for row in reading.pages(partial(self._view, origin), query, key))
 
     def timeline(
         self,
@@ -202,6 +235,11 @@ class Views(Registers):
             ]
         query = reading.EVENTS.where(_event.log == log, *where).order_by(_event.time, _event.position)
         return codec.read_all(self._rows(query.limit(clip(limit))), codec.event)
+
+    def _view(self, origin: Origin, query: AnyQuery) -> Sequence[AnyRow]:
+        """Rows of projections."""
+        with self._whole(self._number_of(origin)) as connection:
+            return connection.execute(query).all()
 
     def _rows(self, query: AnyQuery) -> Sequence[AnyRow]:
         with self._database.reading() as connection:
@@ -264,6 +302,10 @@ def _snapshot_row(record: SnapshotRecord, log: int) -> codec.Stored:
         "public": None if record.public is None else int(record.public),
         "external_principals": json.dumps(record.external_principals),
     }
+
+
+def paper(row: AnyRow) -> Paper:
+    return Paper(row.subject, row.kind, Position(row.position))
 
 
 _FACT_COLUMNS = tuple(TransferFact.__slots__)

@@ -1,6 +1,7 @@
 """Projections of accesses by term, of transfers and of their papers; keys of parties; logs that take opaque types.
 
-What a projection held is made again from the events, so its tables are dropped and begun anew.
+What a projection held is made again from the events, so its tables are dropped and begun anew; `dropped` says so to
+whoever asks before they are whole again.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ _TERMS = (
 def upgrade() -> None:
     for table in ("snapshot_records", "access_records"):
         op.drop_table(table)
-    op.execute("UPDATE projections SET projected = 0")
+    op.add_column("projections", sa.Column("dropped", BIG, nullable=False, server_default="0"))
+    op.execute("UPDATE projections SET dropped = projected, projected = 0")
     _logs()
     op.create_table(
         "party_keys",
@@ -56,6 +58,7 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_index("events_log_subject_time_position_idx", "events")
     op.drop_column("logs", "opaque")
+    op.drop_column("projections", "dropped")
     _digest_logs(_LOG)
     op.execute("UPDATE projections SET projected = 0")
     _first_views()
@@ -153,7 +156,14 @@ def _transfers() -> None:
         _of_log(),
         **NARROW,
     )
-    op.create_table("papers", _log(), _word("subject"), _big("position", key=True), _of_event(), **NARROW)
+    op.create_table(
+        "papers",
+        _log(),
+        *map(_word, ("subject", "kind")),
+        _big("position", key=True),
+        _of_event(),
+        **NARROW,
+    )
 
 
 def _expectations() -> None:

@@ -1,0 +1,218 @@
+"""A database that the first schema was filled on comes to this one with everything that was in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from support.events import committed
+from support.stores import ACME, LOG, ORIGIN, START
+
+from ledger.adapters.sql import SqlStore, open_store
+from ledger.adapters.sql.engine import Database
+from ledger.adapters.sql.migrate import _config, revision
+from ledger.adapters.sql.packing import pack_disclosures, row_digest
+from ledger.adapters.sql.squeeze import squeeze
+from ledger.doctor import Doctor
+from ledger.entry import event_time
+from ledger.errors import StoreUnavailable
+from ledger.merkle import tree_root
+from ledger.note import VerifierKey
+from ledger.projections import project
+from ledger.receipt import Receipt, sign_receipt
+from ledger.records import Committed, EventFilter, ViewFilter
+from ledger.scenario import scenario
+from ledger.types import Position, parse_origin
+
+SIZE = 300
+SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER = parse_origin("ledger.example/a.b~c")
+KEY, OTHER_KEY = (VerifierKey(name, SECRET.public_key().public_bytes_raw()) for name in (ORIGIN, OTHER))
+NUMBER, OTHER_NUMBER = 7, 9
+LOGS = {
+    NUMBER: replace(LOG, verifier_key=str(KEY)),
+    OTHER_NUMBER: replace(LOG, origin=OTHER, verifier_key=str(OTHER_KEY), created=5),
+}
+EVERY = ViewFilter({})
+
+
+@pytest.fixture
+def events() -> list[Committed]:
+    times = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
+    return committed(scenario(1, SIZE, *times), received=START)
+
+
+@pytest.fixture
+def first(empty_url: str, events: list[Committed]) -> str:
+    """The URL of a database as the version of the first schema left it."""
+    database = Database(empty_url)
+    _migrate(database, "0001")
+    with database.writing() as connection:
+        for table, rows in _rows(events):
+            known = sa.Table(table, sa.MetaData(), autoload_with=connection)
+            connection.execute(sa.insert(known), rows)
+    database.close()
+    return empty_url
+
+
+def _migrate(database: Database, target: str) -> None:
+    config = _config()
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        step = command.upgrade if (revision(connection) or "") < target else command.downgrade
+        step(config, target)
+
+
+def _rows(events: list[Committed]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Tables and their rows. Written out, since what the ledger writes today may be something else."""
+    yield (
+        "parties",
+        [_digested("parties", id=ACME.id, name=ACME.name, role=ACME.role.value, country=ACME.country)],
+    )
+    yield (
+        "logs",
+        [
+            {"id": number}
+            | _digested(
+                "logs",
+                origin=log.origin,
+                party=log.party,
+                verifier_key=log.verifier_key,
+                chain_id=log.contract.chain_id,
+                contract=log.contract.address,
+                created=log.created,
+            )
+            for number, log in LOGS.items()
+        ],
+    )
+    none = {"size": 0, "last_received": 0, "batches": 0, "sealed": 0, "last_closed": 0}
+    yield (
+        "heads",
+        [
+            {"log": NUMBER, **none, "size": len(events), "last_received": events[-1].received},
+            {"log": OTHER_NUMBER, **none},
+        ],
+    )
+    words = sorted({word for e in events for word in (e.type, e.phase.value, e.subject, e.party)})
+    number = {word: n for n, word in enumerate(words, 1)}
+    yield "names", [{"log": NUMBER, "id": n, "text": word} for word, n in number.items()]
+    yield (
+        "events",
+        [
+            {
+                "log": NUMBER,
+                "position": e.position,
+                "leaf": bytes(e.leaf),
+                "key": bytes(e.key),
+                "type": number[e.type],
+                "phase": number[e.phase.value],
+                "subject": number[e.subject],
+                "time": e.time,
+                "party": number[e.party],
+                "received": e.received,
+            }
+            for e in events
+        ],
+    )
+    yield "entries", [{"log": NUMBER, "position": e.position, "entry": squeeze(e.entry)} for e in events]
+    yield (
+        "disclosures",
+        [
+            {"log": NUMBER, "position": e.position, "packed": pack_disclosures(e.disclosures)}
+            for e in events
+            if e.disclosures
+        ],
+    )
+    receipt = Receipt(ORIGIN, Position(0), len(events), tree_root([e.leaf for e in events]), START, START + 1)
+    note = sign_receipt(receipt, KEY, SECRET.sign)
+    yield "receipts", [_digested("receipts", log=NUMBER, first=0, count=len(events), note=note)]
+    yield from _projections(events)
+
+
+def _projections(events: list[Committed]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    projected = project(events)
+    yield "projections", [{"log": NUMBER, "projected": len(events)}, {"log": OTHER_NUMBER, "projected": 0}]
+    yield (
+        "access_records",
+        [
+            {
+                "log": NUMBER,
+                "position": it.position,
+                "principal": it.principal,
+                "action": it.action,
+                "bytes": it.bytes,
+            }
+            for it in projected.accesses
+        ],
+    )
+    yield (
+        "snapshot_records",
+        [
+            {"log": NUMBER, "position": it.position, "resource": it.resource, "external_principals": "[]"}
+            for it in projected.snapshots
+        ],
+    )
+
+
+def _digested(table: str, **values: Any) -> dict[str, Any]:
+    return {**values, "digest": bytes(row_digest(table, values.values()))}
+
+
+def _project(store: SqlStore) -> None:
+    scanned = store.scan(ORIGIN, Position(0), Position(SIZE))
+    store.project(ORIGIN, Position(0), Position(SIZE), project(scanned))
+
+
+def test_logs_and_events_of_the_first_schema_are_as_they_were(first: str, events: list[Committed]) -> None:
+    store = open_store(first)
+    assert list(store.self_check()) == []
+    assert store.logs() == sorted(LOGS.values(), key=lambda log: log.origin)
+    assert [log.opaque for log in store.logs()] == [False, False]
+    assert store.events(ORIGIN, EventFilter(), None, SIZE + 1) == events
+    assert store.party_keys(ACME.id) == []
+    store.close()
+
+
+def test_projections_of_the_first_schema_are_told_to_lack_events_until_they_are_made_again(
+    first: str, events: list[Committed]
+) -> None:
+    store = open_store(first)
+    assert store.projected(ORIGIN) == 0
+    with pytest.raises(StoreUnavailable, match=f"expected {SIZE} events taken in, got 0"):
+        store.accesses(ORIGIN, EVERY, None, 1)
+    assert store.accesses(OTHER, EVERY, None, 1) == []
+    _project(store)
+    expected = project(events)
+    assert store.accesses(ORIGIN, EVERY, None, SIZE) == expected.accesses
+    assert store.snapshots(ORIGIN, EVERY, None, SIZE) == expected.snapshots
+    assert list(store.scan_papers(ORIGIN)) == sorted(
+        expected.papers, key=lambda p: (p.subject, p.kind, p.position)
+    )
+    assert list(Doctor(store, None).examine()) == []
+    store.close()
+
+
+def test_a_database_goes_back_to_the_first_schema_and_comes_again(
+    first: str, events: list[Committed]
+) -> None:
+    store = open_store(first)
+    _project(store)
+    store.close()
+    database = Database(first)
+    _migrate(database, "0001")
+    with database.reading() as connection:
+        for table, rows in _rows(events):
+            if table in ("parties", "logs", "events", "receipts"):
+                known = sa.Table(table, sa.MetaData(), autoload_with=connection)
+                kept = {tuple(row) for row in connection.execute(sa.select(known))}
+                assert kept == {tuple(row[column.name] for column in known.columns) for row in rows}
+    database.close()
+    store = open_store(first)
+    _project(store)
+    assert list(Doctor(store, None).examine()) == []
+    store.close()
