@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmark import report, run
 from benchmark.processes import BenchFailed
 from benchmark.show import Show, quiet
 from benchmark.sizes import FULL, QUICK, SMOKE
+from ledger.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,6 +29,7 @@ def main() -> int:
         if options.readme:
             return put_into_readme(options.readme, check=options.check)
         quiet()
+        forget_settings()
         figures = run.measure(show, options.sizes, options.only or list(run.PARTS), options.folder)
     except (BenchFailed, OSError) as error:
         show.say(str(error), "bold red")
@@ -51,6 +54,12 @@ def put_into_readme(file: Path, *, check: bool) -> int:
     return 0
 
 
+def forget_settings() -> None:
+    """What the person has set for a ledger of their own."""
+    for name in Settings.model_fields:
+        os.environ.pop(f"{PREFIX}{name.upper()}", None)
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="`scripts/bench --help` says more.")
     sizes = parser.add_mutually_exclusive_group()
@@ -68,6 +77,7 @@ def end_in_order(number: int, frame: FrameType | None) -> None:
     """What was started is ended first; whoever is impatient must not interrupt that."""
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
+    print(f"Ending, for {signal.Signals(number).name} came.", file=sys.stderr)
     raise KeyboardInterrupt
 
 

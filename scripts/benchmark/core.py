@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from benchmark.meters import Figures, latencies, median
+from benchmark.meters import Figures, latencies, median, set_aside
 from benchmark.peers import ENTRY_BYTES, Core, HashChain, Peer, Pymerkle, hypercore, install_hypercore
 from benchmark.place import SQLITE, Place
 
@@ -24,6 +24,7 @@ def measure(place: Place) -> Figures:
         install_hypercore(place.log)
     with ExitStack() as stack:
         systems = _systems(place, stack)
+        set_aside()
         figures: Figures = {
             system.name: {"durability": system.durability, "append": {}, "append_and_root": {}}
             for system in systems

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO
 
 from benchmark.meters import Meter, family_peak
-from ledger.settings import PREFIX
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -38,10 +37,8 @@ def started(
 ) -> Iterator[subprocess.Popen[str]]:
     """A program that runs while the block does.
 
-    `piped`: its standard input and output are ours. `environment` is added to ours, less what is set there for another
-    ledger of the person's own.
+    `piped`: its standard input and output are ours. `environment` is added to ours.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with log.open("a") as out:
         process = subprocess.Popen(
             argv,
@@ -50,7 +47,7 @@ def started(
             stderr=out,
             text=True,
             start_new_session=True,
-            env={**inherited, **(environment or {})},
+            env={**os.environ, **(environment or {})},
         )
     try:
         yield process

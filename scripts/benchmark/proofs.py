@@ -16,7 +16,7 @@ from typing import Any
 from benchmark import bulk
 from benchmark.apart import Job, apart
 from benchmark.filling import seal_and_anchor
-from benchmark.meters import Figures, latencies
+from benchmark.meters import Figures, latencies, set_aside
 from benchmark.place import DATABASES, Home, Place
 from benchmark.processes import BenchFailed
 from benchmark.show import Tell
@@ -89,6 +89,7 @@ def fill(home: dict[str, Any], leaves: int, tell: Tell) -> int:
 
 def _take_turns(logs: list[Read], count: int, tell: Tell) -> None:
     draw = random.Random(1)
+    set_aside()
     for log in logs:
         _read(log, draw, log.seconds)  # statements are prepared, connections opened
         log.seconds.clear()

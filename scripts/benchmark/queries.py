@@ -19,7 +19,7 @@ from benchmark.accesses import ACTIONS, PRINCIPALS, Transfer, principal, transfe
 from benchmark.asking import api_of
 from benchmark.events import END, START
 from benchmark.filling import ORDERED, SHUFFLED, Filled, Wanted, filled
-from benchmark.meters import Figures, latencies
+from benchmark.meters import Figures, latencies, set_aside
 from benchmark.place import DATABASES, PARTY, Place
 from benchmark.show import Tell
 from ledger.records import ViewFilter
@@ -171,6 +171,7 @@ def _measured(logs: Sequence[Filled], asks: Sequence[Ask], repeats: int, tell: T
     """Each query on each log, the last of which is the large one."""
     draws = [Draw(transfers(log.wanted.accesses), log.events) for log in logs]
     figures: Figures = {}
+    set_aside()
     for number, (name, make) in enumerate(QUERIES.items()):
         seconds: list[list[float]] = [[] for _ in logs]
         rows: list[list[int]] = [[] for _ in logs]

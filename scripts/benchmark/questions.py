@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from benchmark.asking import Api, api_of
 from benchmark.filling import ORDERED, Filled, Wanted, filled
-from benchmark.meters import Figures, latencies
+from benchmark.meters import Figures, latencies, set_aside
 from benchmark.place import DATABASES, Place
 from benchmark.show import Tell
 from ledger.auditing import Auditor
@@ -133,6 +133,7 @@ def _pairs(store: Store, origin: Origin) -> list[tuple[Position, Position]]:
 
 def _measured(subjects: Sequence[Subject], repeats: int, tell: Tell) -> Figures:
     figures: Figures = {"store": {}, "http": {}}
+    set_aside()
     for number, (name, asks) in enumerate(QUESTIONS.items()):
         for way, ask in zip(figures, asks, strict=True):
             seconds: list[list[float]] = [[] for _ in subjects]
