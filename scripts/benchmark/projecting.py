@@ -52,14 +52,12 @@ def write_files(home: dict[str, Any]) -> Figures:
     """The access log in each form. Runs apart."""
     opened, figures = Home.of(**home), Figures()
     with opened.open() as ledger, tempfile.TemporaryDirectory(dir=opened.data) as folder:
+        audit = Auditor(ledger.store, ledger.store.log(opened.origin), ledger.clock.now())
         for form in Format:
             file = Path(folder) / f"access.{form}"
             with file.open("wb") as out, metered() as meter:
                 rows = export.write(
-                    (
-                        documents.access(opened.origin, record)
-                        for record in export.all_accesses(ledger.store, opened.origin, ALL)
-                    ),
+                    (documents.access(opened.origin, record) for record in audit.every_access(ALL)),
                     form,
                     out,
                 )

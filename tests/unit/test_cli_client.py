@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.chains import free_port
+from support.commands import ORIGIN, Folder, Ran, ndjson, run
 from support.ledgers import PARTY, START, Bed, LedgerMaker, access, accesses, serving
 from support.signing import register_key
 
@@ -20,7 +21,7 @@ from ledger.records import Scope
 from ledger.signer import KeySigner
 from ledger.types import Digest, Origin, Position, format_time
 
-from .test_cli import ORIGIN, Folder, Ran, _no_settings_of_this_machine, fresh, ndjson, run
+from .test_cli import _no_settings_of_this_machine, fresh
 
 __all__ = ["_no_settings_of_this_machine", "fresh"]
 
