@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
+import pytest
 import structlog
 from support.ledgers import anvil, bed, contract, ledgers, origin, registrar_key
+from support.logs import logging_put_back
 
 __all__ = ["anvil", "bed", "contract", "ledgers", "origin", "registrar_key"]
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """No test logs to what another test had for its standard error."""
+    with logging_put_back():
+        yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 from conftest import Caller, assert_problem
 from google.rpc.status_pb2 import Status
 from support.ledgers import Bed, access, serving_services
@@ -29,13 +27,10 @@ PERSON = "zhangwei"
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """The lines that are logged of requests in this test; a request's own comes after its answer."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
     logs.set_up("info")
     yield lambda: [line for line in written.getvalue().splitlines() if " request=" in line]
-    structlog.configure(**before)
-    logging.root.handlers[:] = handlers
 
 
 def test_every_answer_has_an_id_of_its_own_and_never_the_callers(caller: Caller) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import wait_for
 
 from api.errors import _STATUS, _nearest
 from ledger import errors, evidence, proof
@@ -906,8 +907,7 @@ def anchored(chain: Any) -> tuple[str, list[dict[str, Any]]]:
         for sealed in ExampleLog().sealed:
             transaction = anchorer.sign_anchor([sealed.header])
             assert anchorer.send(transaction)
-            outcome = evm.outcome(transaction.hash)
-            assert outcome is not None
+            outcome = wait_for(lambda sent=transaction: evm.outcome(sent.hash))
             assert outcome.block_hash is not None
             anchors.append(
                 {

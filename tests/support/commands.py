@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
 from support.chains import DevelopmentChain
+from support.logs import logging_put_back
 
 from ledger.adapters.anvil import fund
 from ledger.adapters.evm import address_of
@@ -46,12 +45,11 @@ def run(*words: str | Path, stdin: bytes = b"") -> Ran:
     """The command `transfer-ledger` with these arguments, in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     before = sys.argv, sys.stdin, os.environ.get("COLUMNS")
-    logging_before, handlers = structlog.get_config(), logging.root.handlers[:]
     sys.argv, sys.stdin = ["transfer-ledger", *map(str, words)], io.TextIOWrapper(io.BytesIO(stdin))
     os.environ["COLUMNS"] = "200"
     code: Any = 0
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with logging_put_back(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main()
     except SystemExit as end:
         code = end.code or 0
@@ -60,8 +58,6 @@ def run(*words: str | Path, stdin: bytes = b"") -> Ran:
         os.environ.pop("COLUMNS")
         if before[2] is not None:
             os.environ["COLUMNS"] = before[2]
-        structlog.configure(**logging_before)
-        logging.root.handlers[:] = handlers
     return Ran(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
 
 

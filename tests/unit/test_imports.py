@@ -29,6 +29,7 @@ LAYERS = [
     {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy", "ledger.push", "ledger.statement"},
     {
         "ledger.ports",
+        "ledger.paging",
         "ledger.telemetry",
         "ledger.otlp",
         "ledger.projections",
@@ -44,6 +45,7 @@ LAYERS = [
         "ledger.anchoring",
         "ledger.proving",
         "ledger.auditing",
+        "ledger.in_force",
         "ledger.commit",
         "ledger.intake",
         "ledger.documents",

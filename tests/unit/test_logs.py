@@ -19,17 +19,10 @@ PERSON = "zhang.wei@example.org"
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """The lines logged since logging was set up at debug level."""
-    before, root = structlog.get_config(), logging.root
-    handlers, level = root.handlers[:], root.level
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
     logs.set_up("debug")
     yield lambda: written.getvalue().splitlines()
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in logs.OWN:
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def test_a_line_begins_with_time_level_and_event(lines: Callable[[], list[str]]) -> None:
