@@ -29,7 +29,7 @@ from ledger.batch import BatchHeader
 from ledger.checkpoint import open_checkpoint
 from ledger.disclosure import check_disclosures, parse_disclosure
 from ledger.entry import event_key, event_time, parse_entry
-from ledger.errors import ChainUnavailable, LedgerError, VerificationError
+from ledger.errors import ChainUnavailable, IntegrityError, LedgerError, VerificationError
 from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
 from ledger.note import VerifierKey
 from ledger.ports import Chain, Store
@@ -355,11 +355,16 @@ class _LogExamination:
                     "not kept as a paper" if count > 0 else "kept as a paper, which no event gives",
                 )
 
-    def _transfer_names(self) -> Iterator[str]:
+    def _transfer_names(self) -> set[str]:
+        found: set[str] = set()
         after = None
         while names := self.store.transfers(self.log.origin, after, _STEP):
-            yield from names
+            # Where an index is damaged, what comes after a name may be a name before it, for ever.
+            if not found.isdisjoint(names):
+                raise IntegrityError("the names of transfers are not in order")
+            found.update(names)
             after = names[-1]
+        return found
 
     def anchors(self) -> Iterator[tuple[str, str]]:
         assert self.chain is not None

@@ -490,6 +490,23 @@ def test_a_node_that_comes_back_as_another_is_looked_at_again(ledger: Ledger, wi
     behind.close()
 
 
+OVERTAKEN = (
+    b'{"jsonrpc":"2.0","id":0,"error":{"code":-32602,'
+    b'"message":"BlockOutOfRangeError: block height is 164 but requested was 163"}}'
+)
+
+
+def test_a_node_that_mines_while_it_is_asked_is_asked_again(ledger: Ledger, wire: Wire) -> None:
+    asked = EvmChain(wire.url, ledger.contract)
+    wire.first["eth_call"] = [OVERTAKEN] * 2
+    assert asked.size_of(ledger.log) == ChainSize(0, 0)
+    wire.first["eth_call"] = [OVERTAKEN] * 50
+    with pytest.raises(ChainUnavailable, match="BlockOutOfRange"):
+        asked.size_of(ledger.log)
+    assert len(wire.first["eth_call"]) > 40, "not for ever"
+    asked.close()
+
+
 def test_a_slow_node_is_not_waited_for(ledger: Ledger, wire: Wire) -> None:
     behind = EvmChain(wire.url, ledger.contract, timeout=0.2)
     wire.delay = 0.5

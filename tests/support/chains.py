@@ -120,7 +120,8 @@ class Wire:
     """Between a client and a node: passes requests on, and can lose or replace answers.
 
     `lose` names the methods whose answers are lost, after the node has done what was asked; `instead` is answered in
-    place of what the node says, with status 200, or with `status`.
+    place of what the node says, with status 200, or with `status`; `first` is answered to the first requests of a
+    method, one after the other.
     """
 
     def __init__(self, url: str, node: str) -> None:
@@ -128,6 +129,7 @@ class Wire:
         self.node = node
         self.lose: set[str] = set()
         self.instead: bytes | None = None
+        self.first: dict[str, list[bytes]] = {}
         self.status = 200
         self.delay = 0.0
         self.asked: list[str] = []
@@ -138,6 +140,8 @@ class Wire:
         time.sleep(self.delay)
         if self.instead is not None:
             return self.instead
+        if self.first.get(method):
+            return self.first[method].pop(0)
         request = urllib.request.Request(self.node, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
             answer: bytes = response.read()

@@ -25,6 +25,7 @@ from support.ledgers import (
     pipeline_of,
     policy,
 )
+from support.processes import wait_for
 from support.strict_chain import Fate, Killed, Mortal, StrictChain
 
 from ledger.adapters.keys import FileKeyring
@@ -581,7 +582,7 @@ def test_on_anvil_a_rolled_back_chain_is_given_its_batches_again(bed: Bed, origi
         bed.settle(origin)
         checkpoint = bed.store.checkpoint(origin)
     assert bed.chain.size_of(log_id(origin)).batches == 0  # type: ignore[union-attr]
-    bed.pipeline.anchor(origin)
+    wait_for(lambda: {one.state for one in bed.pipeline.anchor(origin)} == {AnchorState.FINAL})
     assert_settled(bed.store, bed.chain, origin)
     assert bed.store.checkpoint(origin) == checkpoint
 

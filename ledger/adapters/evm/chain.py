@@ -18,6 +18,9 @@ from ledger.types import BatchNo, Digest, LogId, Position
 T = TypeVar("T")
 
 _NO_CODE = "0x"
+_OVERTAKEN = "BlockOutOfRangeError"
+"""What Anvil says of the newest block if the next was mined before it looked: it keeps no other's state."""
+_NEWEST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +177,19 @@ class EvmChain:
         """Have the node run a call to the contract. Raises AnchorRefuted with the contract's error."""
         # Of the newest block: left to themselves, some nodes estimate on what waits for a block, too.
         parameters: list[Any] = [{"to": self._contract.address, **call}, "latest"]
-        try:
-            self.ready()
-            return self.node.ask(method, parameters, read)
-        except RpcRefused as refused:
-            if (revert := language().revert(refused)) is not None:
-                raise refuted(what, revert) from None
-            raise self.node.refusal(method, refused) from None
-        except ChainUnavailable:
-            self._checked = False
-            raise
+        for tries_left in reversed(range(_NEWEST_TRIES)):
+            try:
+                self.ready()
+                return self.node.ask(method, parameters, read)
+            except RpcRefused as refused:
+                if (revert := language().revert(refused)) is not None:
+                    raise refuted(what, revert) from None
+                if not (tries_left and _OVERTAKEN in refused.message):
+                    raise self.node.refusal(method, refused) from None
+            except ChainUnavailable:
+                self._checked = False
+                raise
+        raise AssertionError("the last try answers or raises")
 
     def _receipt(self, tx_hash: Digest) -> _Receipt | None:
         """The receipt, if the block that it names is the one that the node now has at that height."""
