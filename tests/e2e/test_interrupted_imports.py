@@ -176,16 +176,29 @@ def test_what_was_dealt_with_is_not_read_again(importer: Importer) -> None:
 
 def test_a_record_in_conflict_keeps_no_other_out(importer: Importer) -> None:
     logs = importer.folder / "logs"
-    make_logs(logs, files=2, lines=600)
+    lines, rubbish = make_logs(logs, files=2, lines=600)
     other = importer.folder / "other"
     other.mkdir()
-    # Another server's file of the same name, which begins alike: its lines are in conflict.
-    (other / "server-1.log").write_text(line(600) + line(0).replace("curl", "wget"))
+    # Another server's file of the same name: its first line is the same, its second another at the same place.
+    (other / "server-1.log").write_text(line(600) + line(601).replace("curl", "wget"))
     importer.finish(other)
-    with importer.running(logs) as process:
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
-    assert importer.size > 2 + CHUNK_EVENTS, "what came after the conflict"
+    counts = importer.finish(logs)
+    assert counts == {
+        "read": lines + rubbish,
+        "accepted": lines - 2,
+        "duplicates": 1,
+        "set_aside": rubbish + 1,
+    }
+    importer.assert_set_aside_once()
+    assert sorted(importer.set_aside()) == sorted(
+        [*(f"rubbish {n}" for n in range(rubbish)), line(601).rstrip()]
+    )
+    reasons = [json.loads(text) for text in importer.aside.read_text().splitlines()]
+    [reason] = [told["reason"] for told in reasons if told["raw"] == line(601).rstrip()]
+    assert reason == "another record of this id stands at position 1"
+    taken = importer.taken()
+    assert len(taken) == taken.total() == lines
+    assert len(list(importer.bed.store.conflicts(importer.origin))) == 1, "the attempt was kept"
 
 
 class Server:
