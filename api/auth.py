@@ -21,16 +21,16 @@ from ledger.records import ApiKey, Log, Scope
 _bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
 
 
-_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def caller(ledger: Ledger, credentials: _Credentials) -> ApiKey:
+def caller(ledger: Ledger, credentials: Credentials) -> ApiKey:
     """The valid API key of this request."""
     id, secret = _presented(credentials)
     return _checked(_read(ledger, id), secret)
 
 
-async def frequent_caller(ledger: Ledger, credentials: _Credentials) -> ApiKey:
+async def frequent_caller(ledger: Ledger, credentials: Credentials) -> ApiKey:
     """As `caller`, by what the store said within the last second (`RecentKeys`)."""
     id, secret = _presented(credentials)
     key = ledger.keys.get(id)

@@ -10,14 +10,15 @@ import asyncio
 import io
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Annotated, cast
+from typing import IO, cast
 
 import zstandard
-from fastapi import Depends, Request
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from api.services import Ledger
+from api.services import Services
 from ledger import canonical
 from ledger.canonical import Value
 from ledger.errors import InvalidEvent, MalformedInput, TooLarge, TooSlow, UnsupportedMedia
@@ -73,7 +74,8 @@ async def read_limited(
     return b"".join(chunks)
 
 
-async def push_body(request: Request, ledger: Ledger) -> AsyncIterator[PushBody]:
+@asynccontextmanager
+async def pushed(request: Request, ledger: Services) -> AsyncIterator[PushBody]:
     """What is pushed, in order, by its media type. Its bytes take room until the push is answered (`Room`)."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in (*ONE, *BATCH, *LINES, *EITHER, *SIGNED):
@@ -229,6 +231,3 @@ def _line(number: int, line: bytes) -> Value:
         raise MalformedInput(
             f"line {number}: {error.message}", expected=error.expected, got=error.got
         ) from None
-
-
-Pushed = Annotated[PushBody, Depends(push_body)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ledger.adapters.chance import DrawnAhead
 from ledger.adapters.clock import SystemClock
 from ledger.adapters.keys import EvmKeyFile, FileKeyring, SecretFile, SignerFile
 from ledger.anchor import ContractRef
@@ -175,7 +176,7 @@ def open_ledger(settings: Settings, *, service: bool = False) -> Iterator[Wired]
             anchorer=EvmAnchorer(chain, operator_key),
             keyring=keyring,
             clock=clock,
-            random_bytes=os.urandom,
+            random_bytes=DrawnAhead(),
             policy=settings.policy,
             meter=meter or NO_METER,
             tracer=stack.enter_context(_tracer()) if service else NO_TRACER,

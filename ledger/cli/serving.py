@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def serve(
         if background:
             shutdown.on_request(background.request_stop)
             background.start()
+        gc.freeze()  # what is there now stays to the end: not looked through again while pushes make garbage
         try:
             server.run()
         finally:
