@@ -27,6 +27,8 @@ from ledger.settings import PREFIX
 BATCH = 1000
 SINGLE_CONNECTIONS = 64
 SOON = {f"{PREFIX}SEAL_SECONDS": "1"}
+QUIET = {f"{PREFIX}LOG_LEVEL": "warning"}
+"""As the floor: no line for each request."""
 """So that the last events do not wait for ten seconds, which is no work."""
 PATIENCE = 900.0
 FLOOR, LEDGER = "floor", "ledger"
@@ -108,7 +110,7 @@ def measure(place: Place) -> Figures:
 def _on(place: Place, kind: str, events: Events) -> Figures:
     sizes, home = place.sizes, place.ledger(kind, "ingest")
     turns = Turns(place, events)
-    with _floor(place, kind) as floor, _ledger(home, "--no-worker") as ledger:
+    with _floor(place, kind) as floor, _ledger(home, "--no-worker", QUIET) as ledger:
         targets = (floor, ledger)
         for target in targets:  # caches, prepared statements, the first pages of the database
             turns.single(target)

@@ -42,7 +42,7 @@ class Sizes:
 
 FULL = Sizes(
     name="full",
-    rounds=7,
+    rounds=5,
     connections=(1, 4),
     turn_seconds=3.0,
     turn_events=40_000,
@@ -54,7 +54,7 @@ FULL = Sizes(
     proofs=2000,
     anchoring_seconds=60.0,
     accesses=1_000_000,
-    repeats=100,
+    repeats=50,
 )
 
 QUICK = Sizes(
