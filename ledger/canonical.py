@@ -17,6 +17,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import orjson
@@ -47,6 +48,18 @@ def parse(data: bytes) -> Value:
             "not UTF-8", expected="JSON in UTF-8", got=f"an invalid byte at {error.start}"
         ) from None
     return parse_text(text)
+
+
+def parse_each(items: Sequence[bytes]) -> list[Value]:
+    """As `parse` of each, at once: faster for many short ones that are spelled as orjson spells them."""
+    try:
+        values: list[Value] = orjson.loads(b"[" + b",".join(items) + b"]")
+    except orjson.JSONDecodeError:
+        values = []
+    # Spelled again, each must be what it was: so it is a value of its own, and in none a name stood twice.
+    if _is_plain(values, 0, floats=True) and list(map(orjson.dumps, values)) == list(items):
+        return values
+    return [parse(item) for item in items]
 
 
 def parse_text(text: str) -> Value:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ledger.admission import CheckedSignature
-from ledger.disclosure import parse_disclosure
+from ledger.disclosure import parse_disclosures
 from ledger.entry import Event, Statement, make_entry, parse_entry, same_content
 from ledger.errors import Conflict, LedgerError, NotSigned
 from ledger.merkle import leaf_hash
@@ -206,6 +206,4 @@ class PushWork:
 
 def is_same_event(event: Event, standing: Committed) -> bool:
     """Whether `event` is what stands committed (I3)."""
-    return same_content(
-        event, parse_entry(standing.entry), [parse_disclosure(text) for text in standing.disclosures]
-    )
+    return same_content(event, parse_entry(standing.entry), parse_disclosures(standing.disclosures))

@@ -16,9 +16,9 @@ text as it stands and may not rewrite it; other writers' white space is theirs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from ledger import canonical
 from ledger.canonical import Value
@@ -36,8 +36,7 @@ RESERVED = frozenset({"_sd", "_sd_alg", "..."})
 _SALT = re.compile(r"[A-Za-z0-9_-]{22,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosure:
+class Disclosure(NamedTuple):
     """One member with its salt.
 
     `text` is what is shown and hashed (RFC 9901 §4.2.1); `name` and `value` are what it says.
@@ -93,10 +92,18 @@ def parse_disclosure(text: str) -> Disclosure:
     Raises:
         MalformedInput: for anything else, a salt of under 128 bits or a reserved name included.
     """
-    array = canonical.parse(from_base64url(text))
-    if isinstance(array, list) and len(array) == 3:
+    return _said(text, canonical.parse(from_base64url(text)))
+
+
+def parse_disclosures(texts: Sequence[str]) -> list[Disclosure]:
+    """As `parse_disclosure` of each, at once: faster for those of an event."""
+    return list(map(_said, texts, canonical.parse_each(list(map(from_base64url, texts)))))
+
+
+def _said(text: str, array: Value) -> Disclosure:
+    if type(array) is list and len(array) == 3:
         salt, name, value = array
-        if isinstance(salt, str) and _SALT.fullmatch(salt) and isinstance(name, str) and name not in RESERVED:
+        if type(salt) is str and _SALT.fullmatch(salt) and type(name) is str and name not in RESERVED:
             return Disclosure(text, name, value)
     raise MalformedInput(
         "not a disclosure",

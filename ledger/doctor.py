@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from ledger.anchor import check_anchored
 from ledger.batch import BatchHeader
 from ledger.checkpoint import open_checkpoint
-from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import event_key, event_time, parse_entry
 from ledger.errors import ChainUnavailable, IntegrityError, LedgerError, VerificationError
 from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
@@ -170,7 +170,7 @@ class _LogExamination:
             yield "the entry does not hash to its leaf"
         try:
             entry = parse_entry(event.entry)
-            disclosures = [parse_disclosure(text) for text in event.disclosures]
+            disclosures = parse_disclosures(event.disclosures)
             check_disclosures(disclosures, entry.sd, entry.visible)
         except LedgerError as error:
             yield error.message
@@ -300,9 +300,7 @@ class _LogExamination:
         for attempt in self.store.conflicts(self.log.origin):
             place = f"conflict at position {attempt.position}"
             entry = parse_entry(attempt.entry)
-            check_disclosures(
-                [parse_disclosure(text) for text in attempt.disclosures], entry.sd, entry.visible
-            )
+            check_disclosures(parse_disclosures(attempt.disclosures), entry.sd, entry.visible)
             standing = self.store.event(self.log.origin, attempt.position)
             if standing.key != event_key(entry.attributes["source"], entry.attributes["id"]):
                 yield place, "another event stands there"

@@ -11,7 +11,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from ledger.auditing import Comparison, ReconciliationReport
-from ledger.disclosure import parse_disclosure
+from ledger.disclosure import parse_disclosures
 from ledger.entry import parse_entry
 from ledger.permissions import Grant, GrantUse, Judgement, in_words, to_value
 from ledger.projections.completeness import Cell, Matrix
@@ -351,7 +351,7 @@ class MomentDocument(TypedDict):
 
 def moment(origin: Origin, committed: Committed, *, disclose: bool) -> MomentDocument:
     entry = parse_entry(committed.entry)
-    shown = [parse_disclosure(text) for text in committed.disclosures] if disclose else []
+    shown = parse_disclosures(committed.disclosures) if disclose else []
     return {
         "position": committed.position,
         "time": format_time(committed.time),

@@ -25,7 +25,7 @@ from typing import cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, Disclosure, digest_of, disclosure_text, parse_disclosure
+from ledger.disclosure import RESERVED, Disclosure, digest_of, disclosure_text, parse_disclosures
 from ledger.errors import InvalidEvent, MalformedInput, TooLarge
 from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
 
@@ -241,7 +241,7 @@ class Statement:
 
     @property
     def disclosures(self) -> tuple[Disclosure, ...]:
-        return tuple(map(parse_disclosure, self.texts))
+        return tuple(parse_disclosures(self.texts))
 
 
 def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:

@@ -11,7 +11,7 @@ from ledger.canonical import Value
 from ledger.client.pushes import PushAnswer, Ready, read_answer
 from ledger.client.retries import Retries, exchange
 from ledger.client.steps import Reply, Request, Steps
-from ledger.disclosure import Disclosure, parse_disclosure
+from ledger.disclosure import Disclosure, parse_disclosures
 from ledger.errors import InputError, MalformedInput
 from ledger.note import VerifierKey
 from ledger.types import Origin, Position
@@ -119,5 +119,5 @@ def _entries(page: Value) -> list[ListedEntry]:
 def _entry(item: Value) -> ListedEntry:
     match item:
         case {"entry": str(entry), "disclosures": list(texts)}:
-            return ListedEntry(entry.encode(), tuple(parse_disclosure(str(text)) for text in texts))
+            return ListedEntry(entry.encode(), tuple(parse_disclosures(list(map(str, texts)))))
     raise MalformedInput("not an event of a list")

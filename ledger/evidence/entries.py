@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ledger.canonical import Object
-from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import Entry, parse_entry
 from ledger.errors import InputError, PackageRefuted, VerificationError
 from ledger.evidence.lines import as_step, check_number, naming, parse_line, string, strings
@@ -126,7 +126,7 @@ def _read_entry(data: bytes, manifest: Manifest) -> Entry:
 def _count_disclosures(value: Object, entry: Entry) -> int:
     """How many disclosures a line shows, each of which opens a digest of the entry."""
     try:
-        shown = [parse_disclosure(text) for text in strings(value, "disclosures")]
+        shown = parse_disclosures(strings(value, "disclosures"))
     except InputError as error:
         raise as_step(error, "disclosures") from None
     check_disclosures(shown, entry.sd, entry.visible)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger import catalogue
-from ledger.disclosure import check_disclosures, parse_disclosure
+from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import Event, parse_entry
 from ledger.errors import DisclosureRefuted, IntegrityError, MalformedInput
 from ledger.projections.access import access_record
@@ -59,7 +59,7 @@ def open_event(committed: Committed) -> Event:
     """
     try:
         entry = parse_entry(committed.entry)
-        disclosures = [parse_disclosure(text) for text in committed.disclosures]
+        disclosures = parse_disclosures(committed.disclosures)
         check_disclosures(disclosures, entry.sd, entry.visible)
     except (MalformedInput, DisclosureRefuted) as error:
         raise IntegrityError(

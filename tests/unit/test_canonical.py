@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from support.shared_data import shared_files
 
 from ledger import canonical
-from ledger.canonical import MAX_DEPTH, encode, parse, parse_canonical, parse_object, parse_text
+from ledger.canonical import (
+    MAX_DEPTH,
+    Value,
+    encode,
+    parse,
+    parse_canonical,
+    parse_each,
+    parse_object,
+    parse_text,
+)
 from ledger.errors import MalformedInput
 
 EVERY_CHARACTER = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c <= 0xDFFF]
@@ -506,3 +515,35 @@ def test_any_text_is_i_json_or_malformed(text: str) -> None:
     except MalformedInput:
         return
     assert parse(encode(value)) == value
+
+
+# --- Several at once ---------------------------------------------------------------------------------------------
+
+PIECES = [
+    b'["s","n",1]', b'["s","n",[[1]', b'["x"]]]', b'["a","b",1],["c","d",2]', b"[1", b"2]", b"1,2", b"1", b"",
+    b" 1", b"1 ", b'{"a":1}', b'{"a":1,"a":1}', b'{"a":1,"a":2}', b'"a', b'b"', b'","', b"1e2", b"100.0", b"-0", b"-0.0",
+    b"9007199254740992", b"9007199254740993.0", b"null", b"NaN", b'"\xff"', b'"\\ud800"', b'"\\u0041"', b'"A"',
+    b"[" * 63 + b"]" * 63, b"[" * 64 + b"]" * 64, b"[" * 65 + b"]" * 65,
+]  # fmt: skip
+"""Some are values only where they stand beside others."""
+
+
+def _each(items: list[bytes]) -> list[Value]:
+    return [parse(item) for item in items]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=4))
+def test_several_at_once_are_read_as_each_by_itself(items: list[bytes]) -> None:
+    try:
+        expected = _each(items)
+    except MalformedInput:
+        with pytest.raises(MalformedInput):
+            parse_each(items)
+        return
+    assert repr(parse_each(items)) == repr(expected)
+
+
+@pytest.mark.parametrize("first", PIECES)
+@pytest.mark.parametrize("second", PIECES)
+def test_two_at_once_are_read_as_each_by_itself(first: bytes, second: bytes) -> None:
+    assert _told(lambda _: parse_each([first, second]), b"") == _told(lambda _: _each([first, second]), b"")

@@ -3,14 +3,21 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.disclosure import RESERVED, SALT_BYTES, Disclosure, check_disclosures, disclose, parse_disclosure
+from ledger.disclosure import (
+    RESERVED,
+    SALT_BYTES,
+    Disclosure,
+    check_disclosures,
+    disclose,
+    parse_disclosure,
+    parse_disclosures,
+)
 from ledger.errors import DisclosureRefuted, MalformedInput
 from ledger.types import from_base64url, to_base64url
 
@@ -186,7 +193,7 @@ def test_nothing_can_be_shown_of_an_entry_that_commits_to_nothing() -> None:
 
 
 def test_the_digest_is_over_the_text_and_not_over_the_claimed_name_and_value() -> None:
-    _refused([replace(ANN, text=COUNTRY.text, name="name")], [ANN.digest])
+    _refused([ANN._replace(text=COUNTRY.text, name="name")], [ANN.digest])
 
 
 def test_a_refusal_names_the_member_in_one_short_line() -> None:
@@ -194,3 +201,16 @@ def test_a_refusal_names_the_member_in_one_short_line() -> None:
         check_disclosures([_made("x\n" * 1000, 1)], COMMITTED, {})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@given(st.lists(st.tuples(st.binary(min_size=16, max_size=16), st.text(max_size=8), json_values), max_size=5))
+def test_several_at_once_are_read_as_each_by_itself(members: list[tuple[bytes, str, Any]]) -> None:
+    made = [disclose(*member) for member in members if member[1] not in RESERVED]
+    assert parse_disclosures([one.text for one in made]) == made
+
+
+@pytest.mark.parametrize("bad", [_written([SALT, "name"]), _written([SALT, "_sd", 1]), "A", "é", "_w"])
+def test_among_several_one_that_is_none_is_refused(bad: str) -> None:
+    good = _made("name", "Ann").text
+    with pytest.raises(MalformedInput):
+        parse_disclosures([good, bad, good])
