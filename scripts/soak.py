@@ -2,12 +2,15 @@
 
 Run by `scripts/soak`, which describes the options.
 
-What flat means. When the load begins, the process still fills what is meant to be filled: SQLite's page caches, pools
-of connections and of threads, prepared statements, the allocator's arenas. So the first fifth of the run is for warming
-up, and the rest is four quarters. The median of the last quarter may exceed that of the first by `SHARE` of it and
-`SLACK` at most: 16 MiB are what one more connection to SQLite keeps in pages (`ledger.adapters.sql.engine`). A leak of
-a few hundred bytes an event exceeds that in the default run, a smaller one in a longer run: it grows, and the bound
+What flat means. When the load begins, the process still fills what is meant to be filled: pools of connections and of
+threads, prepared statements, the allocator's arenas. So the first fifth of the run is for warming up, and the rest is
+four quarters. The median of the last quarter may exceed that of the first by `SHARE` of it and `SLACK` at most. A leak
+of a few hundred bytes an event exceeds that in the default run, a smaller one in a longer run: it grows, and the bound
 does not.
+
+SQLite, which runs inside the process, keeps up to `CACHE` of pages for each connection (`ledger.adapters.sql.engine`),
+and fills that as the file grows, for longer than most runs last. So there the last quarter may exceed the first by that
+as well, for as many connections as are open. The run on PostgreSQL, whose pages are not ours, is the sharper one.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from support.postgres import running_postgres
 from support.processes import ORIGIN, Made, make_ledger
 
 from ledger import canonical
+from ledger.adapters.sql.engine import CACHE
 from ledger.bootstrap import open_ledger
 from ledger.doctor import Doctor
 from ledger.errors import LedgerError
@@ -55,8 +59,9 @@ SETTINGS = {"SEAL_SECONDS": "1", "POLL_SECONDS": "0.25", "LOG_LEVEL": "warning"}
 """Small batches, often: what is done for each batch is done many times."""
 WARMING = 0.2
 """Share of the run."""
-SHARE, SLACK = 0.05, 16 * 2**20
+SHARE, SLACK = 0.05, 8 * 2**20
 SETTLE_SECONDS = 120.0
+POOL = 10
 MIB = 2**20
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -82,6 +87,14 @@ class Tally:
                 if stands != pushed["position"]:
                     self.wrong.append(f"event {number} was at {stands}, and is at {pushed['position']} now")
                 self.counts[pushed["status"]] += 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Bytes of a process: resident, and how many of them may be pages of SQLite."""
+
+    resident: int
+    pages: int
 
 
 class Load(threading.Thread):
@@ -184,7 +197,7 @@ def main() -> int:
     try:
         with folder(options.folder) as home:
             return soak(options, home)
-    except (BenchFailed, LedgerError, OSError) as error:
+    except (AssertionError, BenchFailed, LedgerError, OSError) as error:
         say(f"soak: {error}")
         return 1
 
@@ -199,7 +212,7 @@ def soak(options: argparse.Namespace, home: Path) -> int:
         made = make_ledger(Settings.load(data=home / "data", database=database))
         tally = Tally()
         samples = under_load(made, tally, options)
-        verdicts = [flat(samples), *examined(made, tally)]
+        verdicts = [flat(samples, sqlite=database is None), *examined(made, tally)]
     print(
         f"{options.database}: {options.seconds:.0f} s, {len(tally.places):,} events accepted,"
         f" {tally.counts['duplicate']:,} pushed again, {tally.counts['questions']:,} questions"
@@ -209,8 +222,8 @@ def soak(options: argparse.Namespace, home: Path) -> int:
     return 0 if all(sound for sound, _ in verdicts) else 1
 
 
-def under_load(made: Made, tally: Tally, options: argparse.Namespace) -> list[int]:
-    """Resident bytes of the process, once a second while the load lasts."""
+def under_load(made: Made, tally: Tally, options: argparse.Namespace) -> list[Sample]:
+    """The process, once a second while the load lasts."""
     log = made.settings.data.with_name("serve.log")
     command = [PROGRAM, "--data", str(made.settings.data), "serve", "--port"]
     environment = {f"{PREFIX}{name}": value for name, value in SETTINGS.items()}
@@ -232,14 +245,14 @@ def under_load(made: Made, tally: Tally, options: argparse.Namespace) -> list[in
                 load.join()
 
 
-def watched(pid: int, tally: Tally, seconds: float) -> list[int]:
-    samples: list[int] = []
+def watched(pid: int, tally: Tally, seconds: float) -> list[Sample]:
+    samples: list[Sample] = []
     began = told = time.monotonic()
     while (now := time.monotonic()) - began < seconds and not tally.wrong:
-        samples.append(resident(pid))
+        samples.append(Sample(resident(pid), pages(pid)))
         if now - told >= 10:
             told = now
-            size = samples[-1] / MIB
+            size = samples[-1].resident / MIB
             say(f"{now - began:4.0f} of {seconds:.0f} s: {len(tally.places):,} events, {size:.1f} MiB")
         time.sleep(1)
     return samples
@@ -253,16 +266,29 @@ def resident(pid: int) -> int:
     return int(told.stdout) * 1024
 
 
-def flat(samples: Sequence[int]) -> tuple[bool, str]:
+def pages(pid: int) -> int:
+    """Bytes of pages that a process may keep of SQLite: so much for each time that it has a database open."""
+    open_files = Path(f"/proc/{pid}/fd")
+    if not open_files.exists():  # another system: as many connections as the pool keeps
+        return POOL * CACHE
+    names = [os.path.basename(os.readlink(file)) for file in open_files.iterdir() if file.is_symlink()]  # noqa: PTH115, PTH119
+    return names.count("ledger.db") * CACHE
+
+
+def flat(samples: Sequence[Sample], sqlite: bool) -> tuple[bool, str]:
     """The last quarter of the steady time against its first."""
-    steady = samples[int(len(samples) * WARMING) :]
+    steady = [sample.resident for sample in samples[int(len(samples) * WARMING) :]]
     quarter = len(steady) // 4
     if not quarter:
         return False, "memory: the run was too short to say anything"
     first, last = (statistics.median(part) for part in (steady[:quarter], steady[-quarter:]))
-    most = first * (1 + SHARE) + SLACK
-    text = f"memory: {first / MIB:.1f} MiB in the first steady quarter, {last / MIB:.1f} MiB in the last"
-    return last <= most, f"{text}, at most {max(samples) / MIB:.1f} MiB; allowed are {most / MIB:.1f} MiB"
+    kept = max(sample.pages for sample in samples) if sqlite else 0
+    most = first * (1 + SHARE) + SLACK + kept
+    text = (
+        f"memory: {first / MIB:.1f} MiB in the first steady quarter, {last / MIB:.1f} MiB in the last,"
+        f" at most {max(steady) / MIB:.1f} MiB; allowed are {most / MIB:.1f} MiB"
+    )
+    return last <= most, f"{text}, {kept / MIB:.0f} of them pages of SQLite" if sqlite else text
 
 
 def examined(made: Made, tally: Tally) -> Iterator[tuple[bool, str]]:
