@@ -236,6 +236,7 @@ def under_load(made: Made, tally: Tally, options: argparse.Namespace) -> list[Sa
         loads.append(Auditor(server.url, made, tally, 0.3, PUSHERS))
         for load in loads:
             load.start()
+        say("under load")
         try:
             return watched(server.pid, tally, options.seconds)
         finally:

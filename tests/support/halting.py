@@ -143,6 +143,10 @@ def halt_at(point: Point, halt: Halt) -> None:
     def ended(*_arguments: Any) -> None:
         here.marked = False
 
+    def committed(*_arguments: Any) -> None:
+        committing()
+        ended()
+
     match point.when:
         case When.BEFORE:
             _wrap(point.call, before=before)
@@ -154,7 +158,7 @@ def halt_at(point: Point, halt: Halt) -> None:
             if point.when is When.BEFORE_COMMIT:
                 _wrap(commit, before=committing, after=ended)
             else:
-                _wrap(commit, after=lambda *_: (committing(), ended()))
+                _wrap(commit, after=committed)
             _wrap("sqlalchemy.engine.default:DefaultDialect.do_rollback", after=ended)
 
 
