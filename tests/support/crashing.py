@@ -46,7 +46,7 @@ from ledger.types import Position
 DATABASES = ("sqlite", "postgresql")
 PUSHERS = 3
 PUSH = 10
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a point will not be reached any more, or a push not be answered."""
 SETTLE_SECONDS = 120.0
 
