@@ -23,7 +23,7 @@ from ledger.doctor import Doctor
 from ledger.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 3
+ROUNDS = 2
 SEED = 20261123
 HALVES = [(DATABASES[0], POINTS[::2]), (DATABASES[1], POINTS[1::2])]
 """Half of the points on each database: every point is reached, in half the time."""
