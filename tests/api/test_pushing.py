@@ -14,7 +14,7 @@ import httpx
 import pytest
 import zstandard
 from conftest import Caller, assert_problem
-from support.ledgers import Bed, access, accesses
+from support.ledgers import Bed, access, accesses, assert_settled
 
 from api import body as body_module
 from api.body import MAX_BYTES, read_limited
@@ -22,6 +22,7 @@ from api.services import Room
 from ledger.entry import parse_entry
 from ledger.errors import Overloaded
 from ledger.receipt import open_receipt
+from ledger.types import Position
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -76,6 +77,35 @@ def test_the_same_push_again_is_200_with_the_same_receipt(caller: Caller, bed: B
     assert again.json()["receipts"] == first.json()["receipts"]
     assert {event["status"] for event in again.json()["events"]} == {"duplicate"}
     assert caller.get("/events/1/receipt").text == first.json()["receipts"][0]
+
+
+def test_a_clock_that_stepped_back_is_503_until_it_has_caught_up_and_nothing_is_lost(
+    caller: Caller, bed: Bed
+) -> None:
+    taken = caller.push(access(1)).json()
+    before, tolerance = bed.clock.now(), bed.pipeline.policy.clock_tolerance
+    bed.clock.move(-3_600_000)
+    try:
+        for value in (access(2), access(1)):
+            answer = caller.push(value)
+            body = assert_problem(answer, 503)
+            assert body["detail"] == "the clock is behind the log"
+            assert body["got"] == "3600000 ms before it"
+            assert "Set the clock right" in body["advice"]
+            assert int(answer.headers["Retry-After"]) > 0
+        assert bed.store.head(caller.origin).size == 1, "nothing of it was taken"
+        assert caller.get("/events/0/receipt").text == taken["receipts"][0]
+        bed.settle(caller.origin)  # what was taken before is anchored all the same
+        bed.clock.time = before - tolerance  # it goes on by itself, and nobody starts anything again
+        assert caller.push(access(1)).json()["receipts"] == taken["receipts"]
+        assert [event["position"] for event in caller.push(access(2)).json()["events"]] == [1]
+    finally:
+        bed.clock.time = before
+    bed.settle(caller.origin)
+    assert_settled(bed.store, bed.chain, caller.origin)
+    assert [event.received for event in bed.store.scan(caller.origin, Position(0), Position(2))] == [
+        before
+    ] * 2
 
 
 def test_a_push_with_something_new_is_201(caller: Caller) -> None:
