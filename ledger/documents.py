@@ -10,10 +10,10 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from ledger.auditing import Comparison, ReconciliationReport
+from ledger.auditing import Comparison
 from ledger.disclosure import parse_disclosure
 from ledger.entry import parse_entry
-from ledger.permissions import Grant, GrantUse, Judgement, in_words, to_value
+from ledger.permissions import Grant, Judgement, in_words, to_value
 from ledger.projections.completeness import Cell, Matrix
 from ledger.projections.transfers import Handler, TransferView
 from ledger.records import AccessRecord, Committed, Party, PartyKey, SnapshotRecord
@@ -469,51 +469,6 @@ def judgement(origin: Origin, value: Judgement) -> JudgementDocument:
         "grants": [*map(grant, value.grants)],
         "snapshots": list(value.positions),
         "caveats": [caveat.value for caveat in value.caveats],
-    }
-
-
-class GrantUseDocument(TypedDict):
-    """An allowance while it stood (`until` is `null` if it still does), and how often it was used."""
-
-    resource: str
-    grant: dict[str, Any]
-    since: str
-    until: str | None
-    uses: int
-    last_used: str | None
-
-
-class ReconciliationDocument(TypedDict):
-    """Accesses by verdict; the first that were done and that nothing permitted; grants and their use, unused first."""
-
-    accesses: int
-    verdicts: dict[str, int]
-    unexplained_count: int
-    unexplained: list[JudgementDocument]
-    unused_grants: int
-    grants: list[GrantUseDocument]
-
-
-def reconciliation(origin: Origin, report: ReconciliationReport) -> ReconciliationDocument:
-    uses = sorted(report.uses, key=lambda use: (use.uses, use.resource, use.since, use.grant.key))
-    return {
-        "accesses": report.accesses,
-        "verdicts": {verdict.value: count for verdict, count in sorted(report.verdicts.items())},
-        "unexplained_count": report.unexplained_count,
-        "unexplained": [judgement(origin, found) for found in report.unexplained],
-        "unused_grants": len(report.unused),
-        "grants": [*map(_use, uses)],
-    }
-
-
-def _use(use: GrantUse) -> GrantUseDocument:
-    return {
-        "resource": use.resource,
-        "grant": grant(use.grant),
-        "since": format_time(use.since),
-        "until": _time(use.until),
-        "uses": use.uses,
-        "last_used": _time(use.last_used),
     }
 
 

@@ -294,8 +294,10 @@ class Store(Protocol):
         """
         ...
 
-    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-        """All accesses that match, in order of time and position, streamed."""
+    def accesses_by_time(
+        self, origin: Origin, which: ViewFilter, after: tuple[int, Position] | None, limit: int
+    ) -> list[AccessRecord]:
+        """Accesses that match, in order of time and position, those after this one only, at most `limit`."""
         ...
 
     def snapshots(
@@ -308,8 +310,10 @@ class Store(Protocol):
         """The one of the snapshots that match that was captured last, and of those the one of the last position."""
         ...
 
-    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
-        """All snapshots that match, in order of capture and position, streamed."""
+    def snapshots_by_capture(
+        self, origin: Origin, after: tuple[int, Position] | None, limit: int
+    ) -> list[SnapshotRecord]:
+        """Snapshots in order of capture and position, those after this one only, at most `limit`."""
         ...
 
     def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:

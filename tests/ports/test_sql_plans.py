@@ -130,8 +130,14 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
         ORIGIN, ViewFilter({"subject": "live-10"}), Position(500), 100
     ),
     "public snapshots": lambda store: store.snapshots(ORIGIN, ViewFilter({"public": True}), None, 100),
-    "all snapshots by time": lambda store: list(store.scan_snapshots(ORIGIN, ViewFilter({}))),
-    "all accesses by time": lambda store: next(store.scan_accesses(ORIGIN, ViewFilter({}))),
+    **{
+        f"{what} by time {where}": lambda store, read=read, after=after: read(store, after)
+        for where, after in (("from the first", None), ("further on", (MIDDLE, Position(5))))
+        for what, read in (
+            ("snapshots", lambda store, after: store.snapshots_by_capture(ORIGIN, after, 100)),
+            ("accesses", lambda store, after: store.accesses_by_time(ORIGIN, ViewFilter({}), after, 100)),
+        )
+    },
     "snapshots in force": lambda store: store.snapshots_of(ORIGIN, "bucket 30"),
     "one snapshot": lambda store: store.snapshots(ORIGIN, ViewFilter({}), Position(SIZE // 2), 1),
     "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),

@@ -13,7 +13,6 @@ from support.events import committed
 from support.records import access_record, snapshot_record, transfer_fact
 from support.stores import ORIGIN, append, append_some, event, pipeline_on, project_all
 
-from ledger.adapters.sql.accesses import SCAN_AT_ONCE
 from ledger.adapters.sql.bits import BLOCK, gather, pack, places, unpack
 from ledger.entry import Phase, event_time
 from ledger.errors import StoreUnavailable
@@ -130,10 +129,10 @@ def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> Non
 READINGS: dict[str, Callable[[Store], object]] = {
     "accesses": lambda store: store.accesses(ORIGIN, EVERY, None, 9),
     "accesses that nobody made": lambda store: store.accesses(ORIGIN, ViewFilter({"action": "x"}), None, 9),
-    "all accesses": lambda store: list(store.scan_accesses(ORIGIN, EVERY)),
+    "accesses by time": lambda store: store.accesses_by_time(ORIGIN, EVERY, None, 9),
     "snapshots": lambda store: store.snapshots(ORIGIN, EVERY, None, 9),
     "newest snapshot": lambda store: store.newest_snapshot(ORIGIN, EVERY),
-    "all snapshots": lambda store: list(store.scan_snapshots(ORIGIN, EVERY)),
+    "snapshots by capture": lambda store: store.snapshots_by_capture(ORIGIN, None, 9),
     "snapshots of a resource": lambda store: store.snapshots_of(ORIGIN, "bucket"),
     "transfers": lambda store: store.transfers(ORIGIN, None, 9),
     "facts": lambda store: store.facts(ORIGIN, ["live-1"]),
@@ -162,18 +161,6 @@ def test_nobody_reads_less_than_there_was_while_projections_are_made_again(
     project(store, 2, 4, accesses=[access(2)])
     READINGS[reading](store)
     assert list(store.self_check()) == []
-
-
-def test_a_scan_that_a_rebuild_comes_into_does_not_end_as_if_it_were_whole(store: Store) -> None:
-    size = SCAN_AT_ONCE + 10
-    append_some(store, size)
-    project(store, 0, size, accesses=[access(n) for n in range(size)])
-    scan = store.scan_accesses(ORIGIN, EVERY)
-    first = [next(scan) for _ in range(5)]
-    store.drop_projections(ORIGIN)
-    with pytest.raises(StoreUnavailable):
-        list(scan)
-    assert len(first) == 5
 
 
 def test_the_digest_of_the_projections_is_the_same_in_whatever_portions_they_came(store: Store) -> None:
@@ -251,9 +238,15 @@ def test_accesses_are_found_by_any_filters_together_as_reading_all_of_them_finds
         which = ViewFilter(equal, since, until)
         found = store.accesses(ORIGIN, which, None if after is None else Position(after), limit)
         assert [r.position for r in found] == expected, (which, after, limit)
-    by_time = list(store.scan_accesses(ORIGIN, ViewFilter({"country": "JP"}, since=1000)))
-    matching = [r for r in records if r.country == "JP" and r.time >= 1000]
-    assert by_time == sorted(matching, key=lambda r: (r.time, r.position))
+    matching = sorted(
+        (r for r in records if r.country == "JP" and r.time >= 1000), key=lambda r: (r.time, r.position)
+    )
+    which = ViewFilter({"country": "JP"}, since=1000)
+    assert store.accesses_by_time(ORIGIN, which, None, 10**9) == matching
+    for at in draw.sample(range(len(matching)), 5):
+        after = matching[at].time, matching[at].position
+        assert store.accesses_by_time(ORIGIN, which, after, 7) == matching[at + 1 : at + 8]
+    assert store.accesses_by_time(ORIGIN, ViewFilter({"country": "XX"}), None, 9) == []
     assert list(store.self_check()) == []
 
 
@@ -300,13 +293,18 @@ def test_the_snapshots_of_a_resource_come_in_the_order_of_their_capture(store: S
         return [(place.captured, place.position) for place in store.snapshots_of(ORIGIN, resource)]
 
     assert places("bucket") == [(10, 1), (30, 0)]
-    assert {place.source_system for place in store.snapshots_of(ORIGIN, "bucket")} == {"aws-s3"}
+    told = {(it.source_system, it.phase, it.subject, it.party) for it in store.snapshots_of(ORIGIN, "bucket")}
+    assert told == {("aws-s3", snapshots[0].phase, snapshots[0].subject, snapshots[0].party)}
     assert places("nothing") == []
     # A session of a role does not tell the role's path, so snapshots of it are found without.
     assert places(role.format("other/")) == [(7, 3), (8, 4)]
     assert store.snapshots(ORIGIN, ViewFilter({"resource": role.format("")}), None, 9) == [snapshots[4]]
-    scanned = list(store.scan_snapshots(ORIGIN, EVERY))
-    assert [it.position for it in scanned] == [3, 4, 1, 2, 0]
+    in_order = [3, 4, 1, 2, 0]
+    assert [it.position for it in store.snapshots_by_capture(ORIGIN, None, 9)] == in_order
+    for at, position in enumerate(in_order):
+        after = snapshots[position].captured, Position(position)
+        found = [it.position for it in store.snapshots_by_capture(ORIGIN, after, 2)]
+        assert found == in_order[at + 1 : at + 3]
     assert store.newest_snapshot(ORIGIN, ViewFilter({"resource": "bucket"})) == 0
     assert (
         store.newest_snapshot(ORIGIN, ViewFilter({"source_system": "aws-s3"}, since=snapshots[1].time)) == 2

@@ -136,19 +136,12 @@ class Views(Registers):
         with self._whole(log) as connection:
             return accesses.list_records(connection, log, which, after, limit)
 
-    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-        log, after = self._number_of(origin), None
-        while True:
-            with self._whole(log) as connection:
-                terms = accesses.terms_asked(connection, log, which.equal)
-                if terms is None:
-                    return
-                rows = connection.execute(accesses.by_time(log, which, terms, after)).all()
-                found = accesses.records(connection, log, rows)
-            yield from found
-            if len(rows) < accesses.SCAN_AT_ONCE:
-                return
-            after = rows[-1].time, rows[-1].position
+    def accesses_by_time(
+        self, origin: Origin, which: ViewFilter, after: tuple[int, Position] | None, limit: int
+    ) -> list[AccessRecord]:
+        log = self._number_of(origin)
+        with self._whole(log) as connection:
+            return accesses.list_by_time(connection, log, which, after, limit)
 
     # Permission snapshots.
 
@@ -166,19 +159,24 @@ class Views(Registers):
         newest = query.order_by(_snapshot.captured.desc(), _snapshot.position.desc()).limit(1)
         return next((Position(row.position) for row in self._view(origin, newest)), None)
 
-    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
-        query = _SNAPSHOTS.where(*_snapshots_asked(self._number_of(origin), which))
-        rows = reading.pages(partial(self._view, origin), query, [_snapshot.captured, _snapshot.position])
-        return (codec.read(row, snapshot_record) for row in rows)
+    def snapshots_by_capture(
+        self, origin: Origin, after: tuple[int, Position] | None, limit: int
+    ) -> list[SnapshotRecord]:
+        query = _SNAPSHOTS.where(_snapshot.log == self._number_of(origin))
+        if after is not None:
+            captured, position = map(clip, after)
+            query = query.where(
+                _snapshot.captured >= captured,
+                (_snapshot.captured > captured) | (_snapshot.position > position),
+            )
+        query = query.order_by(_snapshot.captured, _snapshot.position).limit(clip(limit))
+        return codec.read_all(self._view(origin, query), snapshot_record)
 
     def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
-        query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
+        query = select(*(_snapshot[name] for name in SnapshotPlace.__slots__)).where(
             _snapshot.log == self._number_of(origin), _snapshot.resource_tag == resource_tag(resource)
         )
-        places = [
-            SnapshotPlace(row.captured, Position(row.position), row.source_system)
-            for row in self._view(origin, query)
-        ]
+        places = codec.read_all(self._view(origin, query), snapshot_place)
         return sorted(places, key=lambda place: (place.captured, place.position))
 
     # Transfers.
@@ -295,6 +293,17 @@ def snapshot_record(row: AnyRow) -> SnapshotRecord:
             "public": None if row.public is None else bool(row.public),
             "external_principals": tuple(json.loads(row.external_principals)),
         }
+    )
+
+
+def snapshot_place(row: AnyRow) -> SnapshotPlace:
+    return SnapshotPlace(
+        captured=row.captured,
+        position=Position(row.position),
+        source_system=row.source_system,
+        phase=Phase(row.phase),
+        subject=row.subject,
+        party=PartyId(row.party),
     )
 
 
