@@ -332,6 +332,17 @@ class Store(Protocol):
         """Where the newest papers of a transfer are, at most `each` of each of these kinds, in order of position."""
         ...
 
+    def parties_of(self, origin: Origin, after: PartyId | None, limit: int) -> list[Party]:
+        """The parties of a log by id, those after `after` only, at most `limit`.
+
+        They are the one that it belongs to, those that ever got an API key on it, and those that said something in it.
+        """
+        ...
+
+    def party_of(self, origin: Origin, id: PartyId) -> Party:
+        """One of the parties of a log. Raises NotFound, for a party of other logs as for one that there is not."""
+        ...
+
     def scan_papers(self, origin: Origin) -> Iterator[Paper]:
         """All papers of a log, streamed, by transfer, kind and position."""
         ...

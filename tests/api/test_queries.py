@@ -8,12 +8,13 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from conftest import ALL, Caller, assert_problem
 from pyarrow import parquet
-from support.ledgers import PARTY, START, Bed, access
+from support.ledgers import OTHER_PARTY, PARTY, START, Bed, access
 
 from ledger.entry import event_time
 from ledger.grant_use import UsePage, UsePages
@@ -21,9 +22,9 @@ from ledger.note import VerifierKey
 from ledger.proof import parse_proof
 from ledger.proving import verify
 from ledger.reconciliations import whole
-from ledger.records import PartyKey, Scope, ViewFilter
+from ledger.records import Party, PartyKey, Role, Scope, ViewFilter
 from ledger.scenario import scenario
-from ledger.types import Position
+from ledger.types import PartyId, Position
 
 EVENTS = 2000
 TIMES = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
@@ -434,7 +435,8 @@ def test_a_snapshot_whose_grants_cannot_be_read_stops_no_other_from_being_judged
 def test_a_party_is_shown_with_the_keys_it_signs_with(caller: Caller, bed: Bed) -> None:
     key = PartyKey(PARTY, "acme+0a0a0a0a+AQ==", START, START + 1000)
     bed.store.add_party_key(key)
-    listed = {party["id"]: party for party in caller.get("/v1/parties").json()}
+    bed.api_key(caller.origin, Scope.PUSH, party=OTHER_PARTY)
+    listed = {party["id"]: party for party in pages(caller, "/v1/parties")}
     assert listed["cdn-one"]["keys"] == []
     assert (listed["acme"]["country"], listed["acme"]["role"]) == ("CN", "platform")
     assert listed["acme"]["keys"] == [
@@ -446,6 +448,46 @@ def test_a_party_is_shown_with_the_keys_it_signs_with(caller: Caller, bed: Bed) 
     ]
     assert caller.get("/v1/parties/acme").json() == listed["acme"]
     assert_problem(caller.get("/v1/parties/nobody"), 404)
+
+
+def test_a_reader_sees_the_parties_of_its_log_and_of_no_other(
+    caller: Caller, bed: Bed, client: httpx.Client
+) -> None:
+    """Whoever belongs to the log, ever had a key on it, or said something in it."""
+    keyed, spoke, elsewhere = (
+        PartyId(f"{name}-{uuid4().hex[:8]}") for name in ("keyed", "spoke", "elsewhere")
+    )
+    for id in (keyed, spoke, elsewhere):
+        bed.store.add_party(Party(id, id.upper(), Role.RECIPIENT, "SG"))
+    bed.api_key(caller.origin, Scope.PUSH, party=keyed)
+    other = bed.create_log()
+    bed.api_key(other, Scope.PUSH, party=elsewhere)
+    bed.pipeline.push(other, elsewhere, [access(1)])
+    # What is called as a party is called is not therefore there.
+    bed.pipeline.push(caller.origin, spoke, [access(1), access(2, subject=elsewhere)])
+    bed.pipeline.project(caller.origin)
+    bed.pipeline.project(other)
+    for limit in (1, 2, 100):
+        listed = list(pages(caller, "/v1/parties", limit=limit))
+        assert [party["id"] for party in listed] == sorted([PARTY, keyed, spoke])
+    for id in (keyed, spoke):
+        assert caller.get(f"/v1/parties/{id}").json()["name"] == id.upper()
+    hidden, none = (assert_problem(caller.get(f"/v1/parties/{id}"), 404) for id in (elsewhere, "nobody"))
+    assert {**hidden, "got": None, "detail": None} == {**none, "got": None, "detail": None}
+    assert str(hidden["detail"]).replace(elsewhere, "") == str(none["detail"]).replace("nobody", "")
+    there = Caller(client, other, bed.api_key(other, Scope.READ))
+    assert [party["id"] for party in pages(there, "/v1/parties")] == sorted([PARTY, elsewhere])
+    assert_problem(caller.get("/v1/parties", log=other), 403)
+    assert_problem(caller.get(f"/v1/parties/{elsewhere}", log=other), 403)
+
+
+def test_a_cursor_of_parties_needs_not_be_a_party(caller: Caller) -> None:
+    """So it stays good, whatever becomes of whom it names, and tells nothing of who else is registered."""
+    for after, expected in (("", [PARTY]), ("aaaa", [PARTY]), ("cdn-one", []), ("zz\0\\", [])):
+        answer = caller.get("/v1/parties", after=after)
+        assert ([party["id"] for party in answer.json()["items"]], answer.json()["next"]) == (expected, None)
+    assert_problem(caller.get("/v1/parties", after="a" * 64), 422)
+    assert_problem(caller.get("/v1/parties", limit=0), 422)
 
 
 def test_a_log_takes_unknown_types_only_if_it_was_made_so_and_shows_them_as_opaque(
@@ -503,6 +545,7 @@ def test_what_shows_disclosures_needs_the_scope_for_them(caller: Caller, bed: Be
         "/v1/completeness",
         "/v1/reconciliation",
         "/v1/reconciliation/grants",
+        "/v1/parties",
     ],
 )
 def test_while_projections_are_made_again_nothing_is_answered_in_place_of_the_whole(

@@ -17,7 +17,7 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.bits import BLOCK
 from ledger.entry import Phase
 from ledger.records import Paper, Projected, ViewFilter
-from ledger.types import Position
+from ledger.types import PartyId, Position
 
 SIZE = 3 * BLOCK
 TRANSFERS = 40
@@ -139,6 +139,7 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
         )
     },
     "snapshots in force": lambda store: store.snapshots_of(ORIGIN, "bucket 30"),
+    "parties": lambda store: store.parties_of(ORIGIN, PartyId("a"), 10),
     "one snapshot": lambda store: store.snapshots(ORIGIN, ViewFilter({}), Position(SIZE // 2), 1),
     "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),
     "transfers": lambda store: store.transfers(ORIGIN, "live-2", 10),

@@ -11,13 +11,24 @@ from typing import Any
 import pytest
 from support.events import committed
 from support.records import access_record, snapshot_record, transfer_fact
-from support.stores import ORIGIN, append, append_some, event, pipeline_on, project_all
+from support.stores import ACME, ORIGIN, OTHER, append, append_some, event, pipeline_on, project_all
 
 from ledger.adapters.sql.bits import BLOCK, gather, pack, places, unpack
 from ledger.entry import Phase, event_time
-from ledger.errors import StoreUnavailable
+from ledger.errors import NotFound, StoreUnavailable
 from ledger.ports import Store
-from ledger.records import LOG_WIDE, AccessRecord, Paper, Projected, SnapshotRecord, ViewFilter
+from ledger.records import (
+    LOG_WIDE,
+    AccessRecord,
+    ApiKey,
+    Paper,
+    Party,
+    Projected,
+    Role,
+    Scope,
+    SnapshotRecord,
+    ViewFilter,
+)
 from ledger.scenario import scenario
 from ledger.types import Digest, PartyId, Position
 
@@ -137,6 +148,8 @@ READINGS: dict[str, Callable[[Store], object]] = {
     "transfers": lambda store: store.transfers(ORIGIN, None, 9),
     "facts": lambda store: store.facts(ORIGIN, ["live-1"]),
     "papers": lambda store: store.papers(ORIGIN, "live-1", ["route"], 9),
+    "parties": lambda store: store.parties_of(ORIGIN, None, 9),
+    "a party": lambda store: store.party_of(ORIGIN, ACME.id),
     "all papers": lambda store: list(store.scan_papers(ORIGIN)),
     "digest": lambda store: store.projections_digest(ORIGIN),
 }
@@ -339,6 +352,42 @@ def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
     assert store.transfers(ORIGIN, "a", 2) == ["a-2", "b"]
     assert store.transfers(ORIGIN, "~", 2) == []
     assert [fact.name for fact in store.facts(ORIGIN, [LOG_WIDE])] == ["event", "party"]
+
+
+def test_the_parties_of_a_log_are_its_owner_who_has_a_key_and_who_spoke(store: Store) -> None:
+    store.add_log(OTHER)
+    for id in ("keyed", "revoked", "spoke", "elsewhere", "zulu"):
+        store.add_party(Party(PartyId(id), id.upper(), Role.RECIPIENT, "SG"))
+    for id, origin in (
+        ("keyed", ORIGIN),
+        ("revoked", ORIGIN),
+        ("elsewhere", OTHER.origin),
+        ("keyed", OTHER.origin),
+    ):
+        secret = Digest.of(id.encode())
+        store.add_api_key(
+            ApiKey(f"{id}-{origin[-4:]}", secret, PartyId(id), origin, frozenset({Scope.READ}), 1)
+        )
+    store.revoke_api_key(f"revoked-{ORIGIN[-4:]}", 5)
+    append_some(store, 4)
+    facts = [
+        transfer_fact(LOG_WIDE, "party", "spoke"),
+        transfer_fact(LOG_WIDE, "party", "not-registered"),
+        transfer_fact(LOG_WIDE, "country", "zulu"),
+        transfer_fact("live-1", "party", "elsewhere"),
+    ]
+    project(store, 0, 4, facts=sorted(facts, key=lambda fact: fact.key))
+    every = ["acme", "keyed", "revoked", "spoke"]
+    assert [party.id for party in store.parties_of(ORIGIN, None, 9)] == every
+    assert [party.id for party in store.parties_of(OTHER.origin, None, 9)] == ["acme", "elsewhere", "keyed"]
+    for at, id in enumerate(every):
+        found = [party.id for party in store.parties_of(ORIGIN, PartyId(id), 2)]
+        assert found == every[at + 1 : at + 3]
+        assert store.party_of(ORIGIN, PartyId(id)) == store.party(PartyId(id))
+    assert [party.id for party in store.parties_of(ORIGIN, PartyId("b"), 1)] == ["keyed"]
+    for id in ("elsewhere", "zulu", "nobody", "not-registered", "a\0"):
+        with pytest.raises(NotFound, match="no such party"):
+            store.party_of(ORIGIN, PartyId(id))
 
 
 def test_papers_are_the_newest_of_each_kind_in_order(store: Store) -> None:

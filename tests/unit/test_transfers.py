@@ -122,6 +122,7 @@ def test_an_opaque_event_is_counted_and_nothing_of_it_is_read() -> None:
     assert {(f.subject, f.name, f.value) for f in projected.facts} == {
         ("live-1", "event", "opaque"),
         ("live-1", "party", "acme"),
+        (LOG_WIDE, "party", "acme"),
     }
     assert projected == Projected(facts=projected.facts, accesses=[], snapshots=[], papers=[])
 
@@ -136,7 +137,7 @@ def test_whatever_is_pushed_a_transfer_has_a_bounded_number_of_facts() -> None:
     repeated = committed(
         [event("declaration", {**DECLARED, "data_categories": [{"category": "x", "tier": 2}] * 9})]
     )
-    assert len(project(strange).facts) == 2
+    assert len(project(strange).facts) == 3
     assert len(project(dated).facts) == len(project(dated[:1]).facts)
     assert {fact.count for fact in project(repeated).facts} == {1}
 

@@ -17,14 +17,17 @@ from ledger.adapters.sql.packing import row_digest
 from ledger.adapters.sql.registers import Registers
 from ledger.adapters.sql.rows import (
     PROJECTIONS,
+    ApiKeyRow,
     EventRow,
     FactRow,
+    LogRow,
     PaperRow,
+    PartyRow,
     ProjectionRow,
     SnapshotRow,
 )
 from ledger.entry import Phase
-from ledger.errors import IntegrityError, StoreUnavailable
+from ledger.errors import IntegrityError, NotFound, StoreUnavailable
 from ledger.permissions import resource_key
 from ledger.records import (
     LOG_WIDE,
@@ -32,6 +35,7 @@ from ledger.records import (
     AccessRecord,
     Committed,
     Paper,
+    Party,
     Projected,
     SnapshotPlace,
     SnapshotRecord,
@@ -47,6 +51,9 @@ _projection = ProjectionRow.table().c
 _fact = FactRow.table().c
 _paper = PaperRow.table().c
 _event = EventRow.table().c
+_party = PartyRow.table().c
+_log = LogRow.table().c
+_api_key = ApiKeyRow.table().c
 
 _COLUMNS = tuple(SnapshotRecord.__slots__)
 _SNAPSHOTS = select(*(_snapshot[name] for name in _COLUMNS))
@@ -210,6 +217,18 @@ class Views(Registers):
         every = union_all(*(select(some.c.position) for some in newest)).subquery("newest")
         return sorted(Position(row.position) for row in self._view(origin, select(every.c.position)))
 
+    def parties_of(self, origin: Origin, after: PartyId | None, limit: int) -> list[Party]:
+        query = _parties_of(self._number_of(origin))
+        if after is not None:
+            query = query.where(_party.id > after)
+        return codec.read_all(self._view(origin, query.order_by(_party.id).limit(clip(limit))), codec.party)
+
+    def party_of(self, origin: Origin, id: PartyId) -> Party:
+        query = _parties_of(self._number_of(origin)).where(_party.id == id)
+        for row in self._view(origin, query):
+            return codec.read(row, codec.party)
+        raise NotFound("no such party")
+
     def scan_papers(self, origin: Origin) -> Iterator[Paper]:
         query = select(PaperRow.table()).where(_paper.log == self._number_of(origin))
         key = [_paper.subject, _paper.kind, _paper.position]
@@ -247,6 +266,15 @@ class Views(Registers):
     def _rows(self, query: AnyQuery) -> Sequence[AnyRow]:
         with self._database.reading() as connection:
             return connection.execute(query).all()
+
+
+def _parties_of(log: int) -> AnyQuery:
+    ids = union_all(
+        select(_log.party).where(_log.id == log),
+        select(_api_key.party).where(_api_key.log == log),
+        select(_fact.value).where(_fact.log == log, _fact.subject == LOG_WIDE, _fact.name == "party"),
+    )
+    return select(PartyRow.table()).where(_party.id.in_(ids))
 
 
 def _keep_facts(connection: Connection, log: int, facts: Sequence[TransferFact]) -> None:
