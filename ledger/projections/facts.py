@@ -78,6 +78,19 @@ def _covered(event: Event) -> frozenset[str]:
     return frozenset(filter(is_subject, listed)) if listed else frozenset({event.subject})
 
 
+_COVERING = frozenset(
+    type_.name for type_ in catalogue.all_types() if "transfers" in type_.model.model_fields
+)
+"""Types that list transfers."""
+_SPREAD = 16
+"""How many times more than another such an event may take: each name, of ten bytes or so, gives a fact and a paper."""
+
+
+def weight(committed: Committed) -> int:
+    """What it takes to project an event, in bytes of one that names no transfers: one paper may name 24,000."""
+    return committed.size * _SPREAD if committed.type in _COVERING else committed.size
+
+
 def _fact(committed: Committed, event: Event, subject: str, said: Said) -> TransferFact:
     time, position = event.time if said.time is None else said.time, committed.position
     return TransferFact(subject, event.phase, said.name, said.value, 1, time, time, position, position)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.events import committed
+from support.events import ASSESSED, committed
+from support.events import event as event_of
 from support.records import access_record, snapshot_record, transfer_fact
 from support.stores import ACME, ORIGIN, OTHER, append, append_some, event, pipeline_on, project_all
 
@@ -30,7 +31,7 @@ from ledger.records import (
     ViewFilter,
 )
 from ledger.scenario import scenario
-from ledger.types import Digest, PartyId, Position
+from ledger.types import Digest, Origin, PartyId, Position
 
 EVERY = ViewFilter({})
 
@@ -341,6 +342,34 @@ def test_facts_of_one_key_add_up(store: Store) -> None:
         (Phase.STORAGE, 5, 1002, 1004, 2, 4),
         (Phase.TRANSIT, 1, 1000, 1000, 0, 0),
     ]
+
+
+def test_papers_that_name_thousands_of_transfers_are_projected_in_bounded_portions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each name gives a fact and a paper: so what is taken at once goes by what it gives, not by its bytes alone."""
+    names = [f"live-{n:06}" for n in range(8000)]
+    papers = [event_of("impact-assessment", {**ASSESSED, "transfers": names}, at=at) for at in range(4)]
+    append(store, *committed([*papers, *scenario(4, 60, 0, 10**9)]))
+    taken: list[Projected] = []
+    keep = store.project
+
+    def project_and_tell(origin: Origin, start: Position, stop: Position, projected: Projected) -> None:
+        taken.append(projected)
+        keep(origin, start, stop, projected)
+
+    monkeypatch.setattr(store, "project", project_and_tell)
+    pipeline_on(store).project(ORIGIN, most_bytes=2 * 2**20)
+    assert len(taken) > 2
+    assert max(len(it.papers) for it in taken) <= 2 * len(names) + 100
+    found = {
+        (f.subject, f.count, f.first, f.last) for f in store.facts(ORIGIN, names) if f.name == "evidence"
+    }
+    assert found == {(name, 4, 0, 3) for name in names}
+    in_portions = store.projections_digest(ORIGIN)
+    store.drop_projections(ORIGIN)
+    pipeline_on(store).project(ORIGIN)
+    assert store.projections_digest(ORIGIN) == in_portions
 
 
 def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, union_all, update
 
@@ -278,13 +279,21 @@ def _parties_of(log: int) -> AnyQuery:
 
 
 def _keep_facts(connection: Connection, log: int, facts: Sequence[TransferFact]) -> None:
-    """Add facts to those that are kept."""
-    known: dict[Any, TransferFact] = {}
-    for some in reading.portions(sorted({fact.subject for fact in facts})):
-        query = select(FactRow.table()).where(_fact.log == log, _fact.subject.in_(some))
-        known |= {fact.key: fact for fact in codec.read_all(connection.execute(query).all(), transfer_fact)}
-    values = [_fact_row(known[fact.key].merged(fact) if fact.key in known else fact, log) for fact in facts]
-    if values:
+    """Add facts to those that are kept: transfer by transfer, of which one paper may name thousands."""
+    by_subject: defaultdict[str, list[TransferFact]] = defaultdict(list)
+    for fact in facts:
+        by_subject[fact.subject].append(fact)
+    for some in reading.portions(sorted(by_subject)):
+        added = [fact for subject in some for fact in by_subject[subject]]
+        names = sorted({fact.name for fact in added})
+        query = select(FactRow.table()).where(
+            _fact.log == log, _fact.subject.in_(some), _fact.name.in_(names)
+        )
+        kept = codec.read_all(connection.execute(query).all(), transfer_fact)
+        known = {fact.key: fact for fact in kept}
+        values = [
+            _fact_row(known[fact.key].merged(fact) if fact.key in known else fact, log) for fact in added
+        ]
         accesses.put(connection, FactRow, values)
 
 
