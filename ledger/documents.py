@@ -290,7 +290,10 @@ def _handler(handler: Handler) -> HandlerDocument:
 
 
 class CellDocument(TypedDict):
-    """One expected evidence; `presence` is present, late, missing, not-due or not-expected."""
+    """One expected evidence; `presence` is present, late, missing, not-due or not-expected.
+
+    `timing` says by which time it is late, or why it may be: events' own times are their parties' words.
+    """
 
     phase: str
     evidence: str
@@ -300,6 +303,7 @@ class CellDocument(TypedDict):
     count: int
     first_time: str | None
     first: int | None
+    timing: str | None
     proof: str | None
 
 
@@ -329,6 +333,7 @@ def _cell(origin: Origin, cell: Cell) -> CellDocument:
         "count": cell.count,
         "first_time": _time(cell.first_time),
         "first": cell.first,
+        "timing": cell.timing,
         "proof": None if cell.first is None else proof_path(origin, cell.first),
     }
 

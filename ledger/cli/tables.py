@@ -60,7 +60,7 @@ MOMENTS: Sequence[Column] = [
     ),
 ]
 CELLS: Sequence[Column] = [
-    *map(_member, ("phase", "evidence", "presence", "count", "first", "because", "source"))
+    *map(_member, ("phase", "evidence", "presence", "count", "first", "because", "source", "timing"))
 ]
 JUDGEMENTS: Sequence[Column] = [
     ("position", lambda row: row["access"]["position"]),
