@@ -6,18 +6,17 @@ good as the projections are new (`Store.projected`), and every row names the pos
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ledger.entry import Event, Phase
 from ledger.errors import MalformedInput, NotFound
-from ledger.in_force import InForce, legible
+from ledger.grant_use import Cursor, UsePage, UsePages
+from ledger.in_force import MOST_WORK, InForce
 from ledger.paging import Page, all_rows, read_page
 from ledger.permissions import (
     Difference,
-    GrantUse,
     Judgement,
     Owner,
     Reach,
@@ -25,7 +24,6 @@ from ledger.permissions import (
     Verdict,
     difference,
     reach,
-    reconcile,
     resource_key,
 )
 from ledger.ports import Store
@@ -56,8 +54,8 @@ MOST_ROWS = 1000
 """Rows of a page, where nobody says how many."""
 EXAMINED = 2000
 """Accesses that one page of a reconciliation examines at most."""
-MOST_WORK = 32 * 2**20
-"""`InForce.work` after which such a page ends, about a second's: an access may be held against thousands of grants."""
+MOST_HELD = 16 * 2**20
+"""Characters of grants that are kept in memory from one page to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,39 +249,35 @@ class Auditor:
                 return JudgedPage(found, None, seen)
         return JudgedPage(found, after, seen)
 
-    def reconcile(
-        self, which: ViewFilter, progress: Callable[[int], None] = lambda done: None
-    ) -> ReconciliationReport:
-        """Hold accesses against the snapshots, and grants against their use, in one pass over a span of time.
+    def grant_uses(self, which: ViewFilter, after: Cursor | None = None) -> UsePage:
+        """A page of the grants against their use, and of the accesses by verdict (`ledger.grant_use`).
 
-        The accesses that match are counted by verdict. Grants are told of those that snapshots of the same transfer,
-        phase and party showed, and their use is that by all accesses of the span, whichever was asked about: what
-        somebody else used is not unused. Memory grows with the grants, not with the accesses.
-
-        Args:
-            progress: told how many accesses were judged.
+        Raises:
+            MalformedInput: the cursor is of more events than there are.
         """
-        origin, report, shown = self.log.origin, ReconciliationReport(), set[str]()
-        judged = 0
-        accesses = self.store.scan_accesses(origin, ViewFilter({}, which.since, which.until))
-        for found in reconcile(self._told(which, shown), accesses):
-            match found:
-                case Judgement():
-                    judged += 1
-                    progress(judged)
-                    if _matches(found.access, which):
-                        report.count(found)
-                case GrantUse() if resource_key(found.resource) in shown:
-                    report.uses.append(found)
-        return report
+        projected = self.store.projected(self.log.origin)
+        events = projected if after is None else after.events
+        if events > projected:
+            raise MalformedInput(
+                "a cursor of another log",
+                expected=f"one of at most {projected} events",
+                got=f"one of {events}",
+                advice="Leave it out to begin at the beginning.",
+            )
+        return UsePages(InForce(self.store, self.log.origin, events), which, events).read(after)
 
-    def _told(self, which: ViewFilter, shown: set[str]) -> Iterator[Snapshot]:
-        """All snapshots in order; `shown` takes in the resources of those that match."""
-        for record in self.store.scan_snapshots(self.log.origin, ViewFilter({})):
-            if (snapshot := legible(record)) is not None:
-                if _matches(record, which):
-                    shown.add(resource_key(snapshot.resource))
-                yield snapshot
+    def all_grant_uses(self, which: ViewFilter) -> Iterator[UsePage]:
+        """All its pages, one after the other; what was read for one is kept for the next, as far as it is not much."""
+        events = self.store.projected(self.log.origin)
+        in_force = InForce(self.store, self.log.origin, events)
+        after: Cursor | None = None
+        while True:
+            page = UsePages(in_force, which, events).read(after)
+            yield page
+            if (after := page.next) is None:
+                return
+            if in_force.held > MOST_HELD:
+                in_force = InForce(self.store, self.log.origin, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,34 +301,6 @@ class JudgedPage(Page[Judgement, Position]):
     """Judgements in order of position, and how many accesses were examined."""
 
     examined: int
-
-
-MOST_UNEXPLAINED = 1000
-
-
-@dataclass(slots=True)
-class ReconciliationReport:
-    """Verdicts counted; the first accesses that were done and that nothing permitted; grants with their use."""
-
-    verdicts: Counter[Verdict] = field(default_factory=Counter)
-    unexplained: list[Judgement] = field(default_factory=list)
-    unexplained_count: int = 0
-    uses: list[GrantUse] = field(default_factory=list)
-
-    @property
-    def accesses(self) -> int:
-        return self.verdicts.total()
-
-    @property
-    def unused(self) -> list[GrantUse]:
-        return [use for use in self.uses if use.uses == 0]
-
-    def count(self, judgement: Judgement) -> None:
-        self.verdicts[judgement.verdict] += 1
-        if judgement.is_unexplained:
-            self.unexplained_count += 1
-            if len(self.unexplained) < MOST_UNEXPLAINED:
-                self.unexplained.append(judgement)
 
 
 @dataclass(slots=True)
@@ -373,15 +339,6 @@ class _Papers:
 
 def _no_transfer(subject: str) -> NotFound:
     return NotFound("no such transfer", got=repr(subject[:100]), advice="`transfer list` lists them.")
-
-
-_SHARED = ("phase", "subject", "party")
-"""What accesses and snapshots can both be asked for by."""
-
-
-def _matches(record: AccessRecord | SnapshotRecord, which: ViewFilter) -> bool:
-    names = which.equal if isinstance(record, AccessRecord) else which.equal.keys() & set(_SHARED)
-    return all(getattr(record, name) == which.equal[name] for name in names)
 
 
 def _required(record: SnapshotRecord) -> Snapshot:

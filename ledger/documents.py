@@ -10,10 +10,10 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from ledger.auditing import Comparison, ReconciliationReport
+from ledger.auditing import Comparison
 from ledger.disclosure import parse_disclosures
 from ledger.entry import parse_entry
-from ledger.permissions import Grant, GrantUse, Judgement, in_words, to_value
+from ledger.permissions import Grant, Judgement, in_words, to_value
 from ledger.projections.completeness import Cell, Matrix
 from ledger.projections.transfers import Handler, TransferView
 from ledger.records import AccessRecord, Committed, Party, PartyKey, SnapshotRecord
@@ -290,7 +290,10 @@ def _handler(handler: Handler) -> HandlerDocument:
 
 
 class CellDocument(TypedDict):
-    """One expected evidence; `presence` is present, late, missing, not-due or not-expected."""
+    """One expected evidence; `presence` is present, late, missing, not-due or not-expected.
+
+    `timing` says by which time it is late, or why it may be: events' own times are their parties' words.
+    """
 
     phase: str
     evidence: str
@@ -300,6 +303,7 @@ class CellDocument(TypedDict):
     count: int
     first_time: str | None
     first: int | None
+    timing: str | None
     proof: str | None
 
 
@@ -329,6 +333,7 @@ def _cell(origin: Origin, cell: Cell) -> CellDocument:
         "count": cell.count,
         "first_time": _time(cell.first_time),
         "first": cell.first,
+        "timing": cell.timing,
         "proof": None if cell.first is None else proof_path(origin, cell.first),
     }
 
@@ -469,51 +474,6 @@ def judgement(origin: Origin, value: Judgement) -> JudgementDocument:
         "grants": [*map(grant, value.grants)],
         "snapshots": list(value.positions),
         "caveats": [caveat.value for caveat in value.caveats],
-    }
-
-
-class GrantUseDocument(TypedDict):
-    """An allowance while it stood (`until` is `null` if it still does), and how often it was used."""
-
-    resource: str
-    grant: dict[str, Any]
-    since: str
-    until: str | None
-    uses: int
-    last_used: str | None
-
-
-class ReconciliationDocument(TypedDict):
-    """Accesses by verdict; the first that were done and that nothing permitted; grants and their use, unused first."""
-
-    accesses: int
-    verdicts: dict[str, int]
-    unexplained_count: int
-    unexplained: list[JudgementDocument]
-    unused_grants: int
-    grants: list[GrantUseDocument]
-
-
-def reconciliation(origin: Origin, report: ReconciliationReport) -> ReconciliationDocument:
-    uses = sorted(report.uses, key=lambda use: (use.uses, use.resource, use.since, use.grant.key))
-    return {
-        "accesses": report.accesses,
-        "verdicts": {verdict.value: count for verdict, count in sorted(report.verdicts.items())},
-        "unexplained_count": report.unexplained_count,
-        "unexplained": [judgement(origin, found) for found in report.unexplained],
-        "unused_grants": len(report.unused),
-        "grants": [*map(_use, uses)],
-    }
-
-
-def _use(use: GrantUse) -> GrantUseDocument:
-    return {
-        "resource": use.resource,
-        "grant": grant(use.grant),
-        "since": format_time(use.since),
-        "until": _time(use.until),
-        "uses": use.uses,
-        "last_used": _time(use.last_used),
     }
 
 

@@ -31,6 +31,7 @@ from ledger.merkle import append_nodes, tree_root
 from ledger.policy import Policy
 from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
 from ledger.projections import project as project_events
+from ledger.projections import weight
 from ledger.receipt import Receipt, sign_receipt
 from ledger.records import (
     Anchoring,
@@ -308,8 +309,9 @@ class Pipeline:
     ) -> int:
         """Take new events into the projections; answers how many. `progress` is told how many of how many.
 
-        At once are taken `step` events, or fewer if they hold more than `most_bytes`: whatever a party pushes, it is
-        not all in memory. `stop` ends it between two portions.
+        At once are taken `step` events, or fewer if they weigh more than `most_bytes` (`ledger.projections.weight`):
+        whatever a party pushes, and however many transfers a paper names, it is not all in memory. `stop` ends it
+        between two portions.
         """
         start = self.store.projected(origin)
         size = self.store.head(origin).size
@@ -350,12 +352,12 @@ def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
 
 
 def _portions(events: Iterable[Committed], most: int, most_bytes: int) -> Iterator[list[Committed]]:
-    """The events in order, `most` at once, or as many as it takes to come to `most_bytes`."""
+    """The events in order, `most` at once, or as many as it takes to weigh `most_bytes`."""
     portion: list[Committed] = []
     size = 0
     for event in events:
         portion.append(event)
-        size += event.size
+        size += weight(event)
         if len(portion) == most or size >= most_bytes:
             yield portion
             portion, size = [], 0

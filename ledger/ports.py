@@ -294,8 +294,10 @@ class Store(Protocol):
         """
         ...
 
-    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-        """All accesses that match, in order of time and position, streamed."""
+    def accesses_by_time(
+        self, origin: Origin, which: ViewFilter, after: tuple[int, Position] | None, limit: int
+    ) -> list[AccessRecord]:
+        """Accesses that match, in order of time and position, those after this one only, at most `limit`."""
         ...
 
     def snapshots(
@@ -308,8 +310,10 @@ class Store(Protocol):
         """The one of the snapshots that match that was captured last, and of those the one of the last position."""
         ...
 
-    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
-        """All snapshots that match, in order of capture and position, streamed."""
+    def snapshots_by_capture(
+        self, origin: Origin, after: tuple[int, Position] | None, limit: int
+    ) -> list[SnapshotRecord]:
+        """Snapshots in order of capture and position, those after this one only, at most `limit`."""
         ...
 
     def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
@@ -326,6 +330,17 @@ class Store(Protocol):
 
     def papers(self, origin: Origin, subject: str, kinds: Iterable[str], each: int) -> list[Position]:
         """Where the newest papers of a transfer are, at most `each` of each of these kinds, in order of position."""
+        ...
+
+    def parties_of(self, origin: Origin, after: PartyId | None, limit: int) -> list[Party]:
+        """The parties of a log by id, those after `after` only, at most `limit`.
+
+        They are the one that it belongs to, those that ever got an API key on it, and those that said something in it.
+        """
+        ...
+
+    def party_of(self, origin: Origin, id: PartyId) -> Party:
+        """One of the parties of a log. Raises NotFound, for a party of other logs as for one that there is not."""
         ...
 
     def scan_papers(self, origin: Origin) -> Iterator[Paper]:

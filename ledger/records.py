@@ -299,11 +299,14 @@ class SnapshotRecord:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlace:
-    """When a snapshot was captured, where it stands, and which system told it."""
+    """When a snapshot was captured, where it stands, which system told it, and of what it is."""
 
     captured: int
     position: Position
     source_system: str | None
+    phase: Phase
+    subject: str
+    party: PartyId
 
 
 LOG_WIDE = "*"

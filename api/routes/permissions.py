@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api import schemas
 from api.errors import problems
 from api.parameters import After, Limit, Since, Until
 from api.routes.accesses import Wanted
 from api.routes.transfers import Discloses
-from ledger import documents
-from ledger.documents import DifferenceDocument, ReconciliationDocument, SnapshotDocument
+from ledger import documents, reconciliations
+from ledger.documents import DifferenceDocument, SnapshotDocument
 from ledger.entry import Phase
-from ledger.errors import MalformedInput, Unavailable
+from ledger.errors import MalformedInput
+from ledger.grant_use import Cursor
 from ledger.permissions import Verdict
+from ledger.reconciliations import ReconciliationDocument
 from ledger.records import ViewFilter
 from ledger.types import Position
 
@@ -103,18 +104,23 @@ def judge_accesses(
     return schemas.JudgedPage(items=items, examined=page.examined, next=page.next)
 
 
-_ONE_AT_A_TIME = threading.Lock()
+def _after(
+    after: Annotated[
+        str | None,
+        Query(max_length=80, description="Go on after this cursor: the `next` of the page before."),
+    ] = None,
+) -> Cursor | None:
+    return None if after is None else Cursor.parse(after)
 
 
 @router.get("/reconciliation/grants", summary="Grants against their use")
-def reconcile_grants(audit: Discloses, which: Wanted) -> ReconciliationDocument:
-    """All accesses that match, counted by verdict; what nothing explains; and each grant with its use, unused first.
+def reconcile_grants(
+    audit: Discloses, which: Wanted, after: Annotated[Cursor | None, Depends(_after)]
+) -> ReconciliationDocument:
+    """Accesses that match, counted by verdict; what nothing explains; and each grant with its use.
 
-    Reads every access of the span, so on a large log it takes its time; one such question is answered at a time.
+    A page goes through a bounded part of the log, in the order of time, and what it counts is of that part. Ask on with
+    `next` and the same filters until it is `null`, and add up: no grant is unused before. All pages are of the same
+    `events`, those that there were when the first was asked for. `complete` says whether a page is the whole by itself.
     """
-    if not _ONE_AT_A_TIME.acquire(blocking=False):
-        raise Unavailable("another reconciliation is under way", advice="Ask again when it is done.")
-    try:
-        return documents.reconciliation(audit.log.origin, audit.reconcile(which))
-    finally:
-        _ONE_AT_A_TIME.release()
+    return reconciliations.page(audit.log.origin, audit.grant_uses(which, after))

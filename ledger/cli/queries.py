@@ -52,6 +52,12 @@ TransferOption = Annotated[str | None, typer.Option(help="Only of this transfer.
 PhaseOption = Annotated[Phase | None, typer.Option(help="Only of this phase.")]
 PartyOption = Annotated[str | None, typer.Option(help="Only what this party said.")]
 SystemOption = Annotated[str | None, typer.Option(help="Only what this source system told.")]
+PrincipalOption = Annotated[str | None, typer.Option(help="Who accessed.")]
+ActionOption = Annotated[str | None, typer.Option(help="What, such as s3:GetObject.")]
+ResourceOption = Annotated[str | None, typer.Option(help="On what.")]
+OutcomeOption = Annotated[str | None, typer.Option(help="allowed, refused or failed.")]
+CountryOption = Annotated[str | None, typer.Option(help="Where from, ISO 3166-1 alpha-2.")]
+TlsOption = Annotated[str | None, typer.Option(help="Over which TLS, such as 1.2, or none.")]
 SubjectArgument = Annotated[str, typer.Argument(help="The transfer, as `transfer list` shows it.")]
 
 
@@ -62,12 +68,12 @@ def list_accesses(
     transfer: TransferOption = None,
     phase: PhaseOption = None,
     party: PartyOption = None,
-    principal: Annotated[str | None, typer.Option(help="Who accessed.")] = None,
-    action: Annotated[str | None, typer.Option(help="What, such as s3:GetObject.")] = None,
-    resource: Annotated[str | None, typer.Option(help="On what.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="allowed, refused or failed.")] = None,
-    country: Annotated[str | None, typer.Option(help="Where from, ISO 3166-1 alpha-2.")] = None,
-    tls_version: Annotated[str | None, typer.Option(help="Over which TLS, such as 1.2, or none.")] = None,
+    principal: PrincipalOption = None,
+    action: ActionOption = None,
+    resource: ResourceOption = None,
+    outcome: OutcomeOption = None,
+    country: CountryOption = None,
+    tls_version: TlsOption = None,
     source_system: SystemOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -289,8 +295,14 @@ def reconcile(
     log: LogOption,
     transfer: TransferOption = None,
     phase: PhaseOption = None,
-    resource: Annotated[str | None, typer.Option(help="Only accesses to this resource.")] = None,
-    principal: Annotated[str | None, typer.Option(help="Only accesses by this principal.")] = None,
+    party: PartyOption = None,
+    principal: PrincipalOption = None,
+    action: ActionOption = None,
+    resource: ResourceOption = None,
+    outcome: OutcomeOption = None,
+    country: CountryOption = None,
+    tls_version: TlsOption = None,
+    source_system: SystemOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     verdict: Annotated[
@@ -306,7 +318,18 @@ def reconcile(
     Example: `transfer-ledger reconcile --log ledger.example/acme-live --verdict not-permitted`
     """
     which = _filter(
-        since, until, subject=transfer, phase=phase and phase.value, resource=resource, principal=principal
+        since,
+        until,
+        phase=phase and phase.value,
+        subject=transfer,
+        party=party,
+        principal=principal,
+        action=action,
+        resource=resource,
+        outcome=outcome,
+        country=country,
+        tls_version=tls_version,
+        source_system=source_system,
     )
     with open_source(context, log, url, api_key) as source:
         if verdict:
@@ -314,7 +337,7 @@ def reconcile(
             print_rows(rows, JUDGEMENTS, more, as_json=json)
             return
         with progress_bar("accesses") as update:
-            report = source.reconcile(which, lambda done: update(done, None) if done % 500 == 0 else None)
+            report = source.reconcile(which, lambda done: update(done, None))
     if json:
         print_json(report)
     else:

@@ -10,7 +10,7 @@ from typing import IO, Any, Protocol, cast
 
 import typer
 
-from ledger import documents, export
+from ledger import documents, export, reconciliations
 from ledger.auditing import Auditor
 from ledger.bootstrap import open_store_only
 from ledger.cli.shared import load_settings, require_api_key
@@ -21,7 +21,6 @@ from ledger.documents import (
     JudgementDocument,
     MatrixDocument,
     MomentDocument,
-    ReconciliationDocument,
     SnapshotDocument,
     TransferDocument,
 )
@@ -30,6 +29,7 @@ from ledger.errors import InputError, MalformedInput
 from ledger.export import Format
 from ledger.paging import Page, all_rows
 from ledger.permissions import Verdict
+from ledger.reconciliations import ReconciliationDocument
 from ledger.records import ViewFilter
 from ledger.types import Origin, Position, format_time, parse_origin
 
@@ -123,7 +123,8 @@ class LocalSource:
         return (documents.judgement(self._origin, judgement) for judgement in found)
 
     def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument:
-        return documents.reconciliation(self._origin, self.auditor.reconcile(which, progress))
+        pages = (reconciliations.page(self._origin, it) for it in self.auditor.all_grant_uses(which))
+        return reconciliations.whole(pages, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,19 @@ class RemoteSource:
         return self._pages("/v1/reconciliation", verdict=sorted(verdicts), **_parameters(which))
 
     def reconcile(self, which: ViewFilter, progress: Told) -> ReconciliationDocument:
-        found = self._get("/v1/reconciliation/grants", **_parameters(which))
-        return cast(ReconciliationDocument, found)
+        try:
+            return reconciliations.whole(self._reconciliation(which), progress)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise _no_ledger() from None
+
+    def _reconciliation(self, which: ViewFilter) -> Iterator[ReconciliationDocument]:
+        path, after = "/v1/reconciliation/grants", dict[str, str]()
+        while True:
+            page = cast(ReconciliationDocument, self._get(path, **_parameters(which), **after))
+            yield page
+            if page["next"] is None:
+                return
+            after = {"after": page["next"]}
 
     def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
         try:

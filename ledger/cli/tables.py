@@ -12,10 +12,10 @@ from ledger.cli.shared import err, into_pipe, out, plain, print_json
 from ledger.documents import (
     DifferenceDocument,
     HandlerDocument,
-    ReconciliationDocument,
     TransferDocument,
 )
 from ledger.entry import Phase
+from ledger.reconciliations import ReconciliationDocument
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Any], object]]
@@ -60,7 +60,7 @@ MOMENTS: Sequence[Column] = [
     ),
 ]
 CELLS: Sequence[Column] = [
-    *map(_member, ("phase", "evidence", "presence", "count", "first", "because", "source"))
+    *map(_member, ("phase", "evidence", "presence", "count", "first", "because", "source", "timing"))
 ]
 JUDGEMENTS: Sequence[Column] = [
     ("position", lambda row: row["access"]["position"]),

@@ -21,7 +21,7 @@ from ledger.permissions.judging import (
     resource_key,
 )
 from ledger.permissions.reach import Owner, Reach, reach
-from ledger.permissions.reconciliation import GrantUse, Reconciliation, reconcile
+from ledger.permissions.reconciliation import GrantUse, Reconciliation, allowances, reconcile
 
 __all__ = [
     "Caveat",
@@ -37,6 +37,7 @@ __all__ = [
     "Reconciliation",
     "Snapshot",
     "Verdict",
+    "allowances",
     "apply",
     "difference",
     "enclosing",

@@ -17,6 +17,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ledger.permissions import grants as forms
 from ledger.permissions.grants import Effect, Grant, Kind
 from ledger.permissions.judging import (
     Judgement,
@@ -36,10 +37,12 @@ class GrantUse:
     """An allowance, from the snapshot that first showed it to the one that no longer did (None: it still stands).
 
     Times are Unix milliseconds. `uses` are the accesses done, not refused, that it permitted, if only by condition.
+    `resource` is its snapshot's, as the snapshot that first showed it names it.
     """
 
     grant: Grant
     resource: str
+    source_system: str | None
     since: int
     until: int | None
     uses: int
@@ -48,6 +51,7 @@ class GrantUse:
 
 @dataclass(slots=True)
 class _Use:
+    resource: str
     since: int
     uses: int = 0
     last_used: int | None = None
@@ -61,6 +65,15 @@ class _InForce:
 
 _CARRIED = frozenset({Kind.POLICY, Kind.GROUP})
 """Grants that others carry: their use is counted where they are attached."""
+
+
+def allowances(snapshot: Snapshot) -> frozenset[Grant]:
+    """The grants of a snapshot whose use is counted."""
+    return frozenset(
+        grant
+        for grant in snapshot.grants or ()
+        if grant.effect is Effect.ALLOW and grant.kind not in _CARRIED
+    )
 
 
 @dataclass(slots=True)
@@ -82,12 +95,11 @@ class Reconciliation:
         system = snapshot.source_system or ""
         former = systems[system].uses if system in systems else {}
         uses = {
-            grant: former.pop(grant) if grant in former else _Use(snapshot.time)
-            for grant in snapshot.grants or ()
-            if grant.effect is Effect.ALLOW and grant.kind not in _CARRIED
+            grant: former.pop(grant) if grant in former else _Use(snapshot.resource, snapshot.time)
+            for grant in forms.in_order(allowances(snapshot))
         }
         systems[system] = _InForce(snapshot, uses)
-        return tuple(_use_of(grant, snapshot.resource, use, snapshot.time) for grant, use in former.items())
+        return tuple(_use_of(grant, snapshot, use, snapshot.time) for grant, use in former.items())
 
     def access(self, access: AccessRecord) -> Judgement:
         """Judge an access by what is in force, and count the grants that it used."""
@@ -106,7 +118,7 @@ class Reconciliation:
         for _, systems in sorted(self._in_force.items()):
             for _, state in sorted(systems.items()):
                 for grant, use in state.uses.items():
-                    yield _use_of(grant, state.snapshot.resource, use, None)
+                    yield _use_of(grant, state.snapshot, use, None)
 
     def _advance(self, time: int) -> None:
         if self._now is not None and time < self._now:
@@ -148,5 +160,5 @@ def _count(state: _InForce, judgement: Judgement) -> None:
             use.last_used = judgement.access.time
 
 
-def _use_of(grant: Grant, resource: str, use: _Use, until: int | None) -> GrantUse:
-    return GrantUse(grant, resource, use.since, until, use.uses, use.last_used)
+def _use_of(grant: Grant, snapshot: Snapshot, use: _Use, until: int | None) -> GrantUse:
+    return GrantUse(grant, use.resource, snapshot.source_system, use.since, until, use.uses, use.last_used)

@@ -19,11 +19,11 @@ from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import Event, parse_entry
 from ledger.errors import DisclosureRefuted, IntegrityError, MalformedInput
 from ledger.projections.access import access_record
-from ledger.projections.facts import facts_of, papers_of
+from ledger.projections.facts import facts_of, papers_of, weight
 from ledger.projections.snapshots import snapshot_record
 from ledger.records import AccessRecord, Committed, Paper, Projected, SnapshotRecord, TransferFact
 
-__all__ = ["access_record", "open_event", "project", "snapshot_record"]
+__all__ = ["access_record", "open_event", "project", "snapshot_record", "weight"]
 
 
 def project(events: Iterable[Committed]) -> Projected:

@@ -6,8 +6,10 @@
     storage  deletion            was kept until …      PIPL 47 [T]          missing
 
 `EXPECTED` is the table of what is expected: always, or under a condition that the transfer's facts decide. A cell is
-*late* where evidence of the phase before came only after data first crossed, by the events' own times; what was
-received when, the receipts say. Nothing here judges what a paper says: that is a matter of rules.
+*late* where evidence of the phase before came only after data first crossed, by the events' own times. Those are their
+parties' words: what is in time by them, but came into the ledger only after it was told that data crossed, is present,
+and its `timing` says so; what was received when, the receipts say. Nothing here judges what a paper says: that is a
+matter of rules.
 """
 
 from __future__ import annotations
@@ -71,7 +73,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One place of the matrix. Times are Unix milliseconds; position and times are None without an event."""
+    """One place of the matrix. Times are Unix milliseconds; position and times are None without an event.
+
+    `timing` says of evidence of the phase before by what it is late, or why it may be.
+    """
 
     evidence: Evidence
     presence: Presence
@@ -79,6 +84,7 @@ class Cell:
     count: int = 0
     first_time: int | None = None
     first: Position | None = None
+    timing: str | None = None
 
     @property
     def is_wanting(self) -> bool:
@@ -201,6 +207,20 @@ _CROSSINGS = (
 )
 """Evidence that data crossed: of whichever is told of, the first counts."""
 
+BY_OWN_TIME = "by the events' own times it came after data first crossed"
+TOLD_LATER = (
+    "by the events' own times it came before data crossed; into the ledger it came only after that was told: "
+    "its time is its party's word"
+)
+
+_First = tuple[int, Position]
+"""The first time by the events' own word, and the first position, which nobody can date back."""
+
+
+def _first(facts: Sequence[TransferFact]) -> _First | None:
+    return (min(f.first_time for f in facts), min(f.first for f in facts)) if facts else None
+
+
 _There = defaultdict[tuple[Phase, str], list[TransferFact]]
 """Facts of evidence by phase and kind."""
 
@@ -214,7 +234,7 @@ def completeness(
         if fact.name == "evidence":
             there[fact.phase, fact.value].append(fact)
     known = _known(there, facts, now)
-    crossed = min((fact.first_time for crossing in _CROSSINGS for fact in there[crossing]), default=None)
+    crossed = _first([fact for crossing in _CROSSINGS for fact in there[crossing]])
     cells = []
     for expected in EXPECTED:
         if expected.each_country and known.recipient_countries:
@@ -255,7 +275,7 @@ def _cell(
     country: str | None,
     found: Sequence[TransferFact],
     known: Known,
-    crossed: int | None,
+    crossed: _First | None,
 ) -> Cell:
     evidence = Evidence(expected.phase, expected.kind, expected.source, country)
     because = expected.condition(known)
@@ -263,13 +283,20 @@ def _cell(
         return Cell(evidence, Presence.NOT_EXPECTED, "nothing that was declared or done asks for it")
     if not found:
         return Cell(evidence, Presence.MISSING if expected.due(known) else Presence.NOT_DUE, str(because))
-    first_time = min(fact.first_time for fact in found)
-    late = expected.phase is Phase.BEFORE and crossed is not None and first_time > crossed
+    first = min(fact.first_time for fact in found), min(fact.first for fact in found)
+    before = crossed if expected.phase is Phase.BEFORE else None
+    late = before is not None and first[0] > before[0]
     return Cell(
         evidence,
         Presence.LATE if late and because else Presence.PRESENT,
         because or "given without being asked for",
         sum(fact.count for fact in found),
-        first_time,
-        min(fact.first for fact in found),
+        *first,
+        None if before is None else _timing(first, before),
     )
+
+
+def _timing(first: _First, crossed: _First) -> str | None:
+    if first[0] > crossed[0]:
+        return BY_OWN_TIME
+    return TOLD_LATER if first[1] > crossed[1] else None

@@ -9,6 +9,7 @@ vocabulary or a country's code::
     live-1  before   evidence      impact-assessment        × 1
     live-1  storage  retain-until  replay                   × 1     (its times are those until when)
     *       before   country       JP                       × 1     (of all transfers of the log: it was assessed)
+    *       transit  party         acme                     × 9     (of the log: who said something in it)
 
 `evidence` says that something is there for a transfer; papers that name the transfers they cover are evidence for those
 and for no other. Facts of one key add up, so the same events give the same facts in whatever portions they come. A
@@ -55,6 +56,7 @@ def facts_of(committed: Committed, event: Event) -> Iterator[TransferFact]:
     # An event says a thing once, however often it stands in it.
     for it in dict.fromkeys(said):
         yield _fact(committed, event, event.subject, it)
+    yield _fact(committed, event, LOG_WIDE, Said("party", committed.party))
     for subject in _covered(event):
         yield _fact(committed, event, subject, Said("evidence", kind))
     if kind == "country-assessment" and (country := text(event.data, "country")):
@@ -74,6 +76,19 @@ def _covered(event: Event) -> frozenset[str]:
         return frozenset()
     listed = texts(event.data, "transfers")
     return frozenset(filter(is_subject, listed)) if listed else frozenset({event.subject})
+
+
+_COVERING = frozenset(
+    type_.name for type_ in catalogue.all_types() if "transfers" in type_.model.model_fields
+)
+"""Types that list transfers."""
+_SPREAD = 16
+"""How many times more than another such an event may take: each name, of ten bytes or so, gives a fact and a paper."""
+
+
+def weight(committed: Committed) -> int:
+    """What it takes to project an event, in bytes of one that names no transfers: one paper may name 24,000."""
+    return committed.size * _SPREAD if committed.type in _COVERING else committed.size
 
 
 def _fact(committed: Committed, event: Event, subject: str, said: Said) -> TransferFact:

@@ -6,22 +6,25 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from conftest import ALL, Caller, assert_problem
 from pyarrow import parquet
-from support.ledgers import PARTY, START, Bed, access, serving
+from support.ledgers import OTHER_PARTY, PARTY, START, Bed, access
 
 from ledger.entry import event_time
+from ledger.grant_use import UsePage, UsePages
 from ledger.note import VerifierKey
 from ledger.proof import parse_proof
 from ledger.proving import verify
-from ledger.records import PartyKey, Scope, ViewFilter
+from ledger.reconciliations import whole
+from ledger.records import Party, PartyKey, Role, Scope, ViewFilter
 from ledger.scenario import scenario
-from ledger.types import Position
+from ledger.types import PartyId, Position
 
 EVENTS = 2000
 TIMES = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
@@ -323,13 +326,28 @@ def test_a_page_of_one_verdict_looks_at_a_bounded_number_of_accesses(audited: Ca
     assert seen == len(list(pages(audited, "/v1/access", limit=1000)))
 
 
+def grant_pages(caller: Caller, **parameters: Any) -> list[dict[str, Any]]:
+    path, found = "/v1/reconciliation/grants", list[dict[str, Any]]()
+    while not found or found[-1]["next"] is not None:
+        after = {"after": found[-1]["next"]} if found else {}
+        answer = caller.get(path, **parameters, **after)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json())
+    return found
+
+
+def reconciled(caller: Caller, **parameters: Any) -> dict[str, Any]:
+    return dict(whole(grant_pages(caller, **parameters)))  # type: ignore[arg-type]
+
+
 def test_grants_that_nobody_used_are_told(audited: Caller) -> None:
-    report = audited.get("/v1/reconciliation/grants").json()
+    report = reconciled(audited)
     accesses = list(pages(audited, "/v1/access", limit=1000))
     assert report["accesses"] == len(accesses) == sum(report["verdicts"].values())
     assert report["unexplained_count"] == len(report["unexplained"]) == 1
     unused = [use for use in report["grants"] if use["uses"] == 0]
     assert report["unused_grants"] == len(unused)
+    assert all(use["unused"] == (use in unused) for use in report["grants"])
     former = [use for use in report["grants"] if use["grant"]["principal"].endswith("/intern-2024")]
     assert former
     assert all(use["uses"] == 0 and use["last_used"] is None for use in former)
@@ -338,16 +356,62 @@ def test_grants_that_nobody_used_are_told(audited: Caller) -> None:
     assert 0 < sum(use["uses"] for use in used) <= len(done)
 
 
+def test_a_page_of_grants_says_how_far_it_goes_and_the_pages_make_the_whole(
+    audited: Caller, bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = reconciled(audited)
+    monkeypatch.setattr(UsePages, "read", _small(UsePages.read))
+    parts = grant_pages(audited)
+    assert len(parts) > 5
+    assert {part["events"] for part in parts} == {EVENTS}
+    through = [part["through"] for part in parts]
+    assert through[-1] is None
+    assert through[:-1] == sorted(through[:-1])
+    assert not any(part["complete"] for part in parts)
+    assert {part["unused_grants"] for part in parts} == {None}
+    assert whole(parts) == once  # type: ignore[arg-type]
+    used = {str(use["grant"]) for use in once["grants"] if use["uses"]}
+    assert used.isdisjoint(str(u["grant"]) for part in parts for u in part["grants"] if u["unused"])
+
+
+def _small(read: Callable[[UsePages, Any], UsePage]) -> Callable[[UsePages, Any], UsePage]:
+    def small(pages: UsePages, after: Any) -> UsePage:
+        pages.examined = 100
+        return read(pages, after)
+
+    return small
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("5", "not a cursor of a reconciliation"),
+        ("", "not a cursor of a reconciliation"),
+        ("9999999.1.1.1", "a cursor of another log"),
+    ],
+)
+def test_what_is_no_cursor_of_the_grants_is_refused(audited: Caller, after: str, said: str) -> None:
+    problem = assert_problem(audited.get("/v1/reconciliation/grants", after=after), 400)
+    assert said in problem["detail"]
+    assert problem["advice"]
+
+
+def test_a_cursor_far_out_is_the_end_and_no_failure(audited: Caller) -> None:
+    for after in ("0.0.0.0", f"{EVENTS}.{'9' * 16}.1.{'9' * 16}", f"{EVENTS}.-{'9' * 16}.0.0"):
+        assert audited.get("/v1/reconciliation/grants", after=after).status_code == 200
+    assert_problem(audited.get("/v1/reconciliation/grants", after="1" * 81), 422)
+
+
 def test_a_grant_that_others_used_is_not_unused_to_somebody_who_asks_for_one_transfer(
     audited: Caller,
 ) -> None:
-    whole = audited.get("/v1/reconciliation/grants").json()
+    everything = reconciled(audited)
     transfer = faulty(audited, 0)
-    part = audited.get("/v1/reconciliation/grants", transfer=transfer).json()
+    part = reconciled(audited, transfer=transfer)
     assert part["accesses"] == len(list(pages(audited, "/v1/access", transfer=transfer)))
     assert part["grants"]
-    assert all(use in whole["grants"] for use in part["grants"])
-    assert len(part["grants"]) < len(whole["grants"])
+    assert all(use in everything["grants"] for use in part["grants"])
+    assert len(part["grants"]) < len(everything["grants"])
 
 
 def test_a_snapshot_whose_grants_cannot_be_read_stops_no_other_from_being_judged(
@@ -371,7 +435,8 @@ def test_a_snapshot_whose_grants_cannot_be_read_stops_no_other_from_being_judged
 def test_a_party_is_shown_with_the_keys_it_signs_with(caller: Caller, bed: Bed) -> None:
     key = PartyKey(PARTY, "acme+0a0a0a0a+AQ==", START, START + 1000)
     bed.store.add_party_key(key)
-    listed = {party["id"]: party for party in caller.get("/v1/parties").json()}
+    bed.api_key(caller.origin, Scope.PUSH, party=OTHER_PARTY)
+    listed = {party["id"]: party for party in pages(caller, "/v1/parties")}
     assert listed["cdn-one"]["keys"] == []
     assert (listed["acme"]["country"], listed["acme"]["role"]) == ("CN", "platform")
     assert listed["acme"]["keys"] == [
@@ -383,6 +448,46 @@ def test_a_party_is_shown_with_the_keys_it_signs_with(caller: Caller, bed: Bed) 
     ]
     assert caller.get("/v1/parties/acme").json() == listed["acme"]
     assert_problem(caller.get("/v1/parties/nobody"), 404)
+
+
+def test_a_reader_sees_the_parties_of_its_log_and_of_no_other(
+    caller: Caller, bed: Bed, client: httpx.Client
+) -> None:
+    """Whoever belongs to the log, ever had a key on it, or said something in it."""
+    keyed, spoke, elsewhere = (
+        PartyId(f"{name}-{uuid4().hex[:8]}") for name in ("keyed", "spoke", "elsewhere")
+    )
+    for id in (keyed, spoke, elsewhere):
+        bed.store.add_party(Party(id, id.upper(), Role.RECIPIENT, "SG"))
+    bed.api_key(caller.origin, Scope.PUSH, party=keyed)
+    other = bed.create_log()
+    bed.api_key(other, Scope.PUSH, party=elsewhere)
+    bed.pipeline.push(other, elsewhere, [access(1)])
+    # What is called as a party is called is not therefore there.
+    bed.pipeline.push(caller.origin, spoke, [access(1), access(2, subject=elsewhere)])
+    bed.pipeline.project(caller.origin)
+    bed.pipeline.project(other)
+    for limit in (1, 2, 100):
+        listed = list(pages(caller, "/v1/parties", limit=limit))
+        assert [party["id"] for party in listed] == sorted([PARTY, keyed, spoke])
+    for id in (keyed, spoke):
+        assert caller.get(f"/v1/parties/{id}").json()["name"] == id.upper()
+    hidden, none = (assert_problem(caller.get(f"/v1/parties/{id}"), 404) for id in (elsewhere, "nobody"))
+    assert {**hidden, "got": None, "detail": None} == {**none, "got": None, "detail": None}
+    assert str(hidden["detail"]).replace(elsewhere, "") == str(none["detail"]).replace("nobody", "")
+    there = Caller(client, other, bed.api_key(other, Scope.READ))
+    assert [party["id"] for party in pages(there, "/v1/parties")] == sorted([PARTY, elsewhere])
+    assert_problem(caller.get("/v1/parties", log=other), 403)
+    assert_problem(caller.get(f"/v1/parties/{elsewhere}", log=other), 403)
+
+
+def test_a_cursor_of_parties_needs_not_be_a_party(caller: Caller) -> None:
+    """So it stays good, whatever becomes of whom it names, and tells nothing of who else is registered."""
+    for after, expected in (("", [PARTY]), ("aaaa", [PARTY]), ("cdn-one", []), ("zz\0\\", [])):
+        answer = caller.get("/v1/parties", after=after)
+        assert ([party["id"] for party in answer.json()["items"]], answer.json()["next"]) == (expected, None)
+    assert_problem(caller.get("/v1/parties", after="a" * 64), 422)
+    assert_problem(caller.get("/v1/parties", limit=0), 422)
 
 
 def test_a_log_takes_unknown_types_only_if_it_was_made_so_and_shows_them_as_opaque(
@@ -430,18 +535,6 @@ def test_what_shows_disclosures_needs_the_scope_for_them(caller: Caller, bed: Be
     assert_problem(caller.get(path, log=bed.create_log()), 403)
 
 
-def test_while_one_reconciles_another_is_told_to_wait(bed: Bed, audited: Caller) -> None:
-    from api.routes import permissions
-
-    with serving(bed) as url, httpx.Client(base_url=url) as client:
-        other = Caller(client, audited.origin, audited.key)
-        with permissions._ONE_AT_A_TIME:
-            answer = other.get("/v1/reconciliation/grants")
-            assert_problem(answer, 503)
-            assert answer.headers["retry-after"] == "5"
-        assert other.get("/v1/reconciliation/grants").status_code == 200
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -451,6 +544,8 @@ def test_while_one_reconciles_another_is_told_to_wait(bed: Bed, audited: Caller)
         "/v1/transfers",
         "/v1/completeness",
         "/v1/reconciliation",
+        "/v1/reconciliation/grants",
+        "/v1/parties",
     ],
 )
 def test_while_projections_are_made_again_nothing_is_answered_in_place_of_the_whole(

@@ -216,3 +216,28 @@ def test_a_database_goes_back_to_the_first_schema_and_comes_again(
     _project(store)
     assert list(Doctor(store, None).examine()) == []
     store.close()
+
+
+def test_projections_that_are_there_get_the_parties_that_making_them_again_gives(
+    first: str, events: list[Committed]
+) -> None:
+    """Of the events that they have taken in, and of no others."""
+    store, half = open_store(first), Position(SIZE // 2)
+    store.project(ORIGIN, Position(0), half, project(store.scan(ORIGIN, Position(0), half)))
+    store.close()
+    database = Database(first)
+    made = _facts(database)
+    _migrate(database, "0003")
+    without = _facts(database)
+    database.close()
+    store = open_store(first)
+    assert _facts(store._database) == made > without
+    store.project(ORIGIN, half, Position(SIZE), project(store.scan(ORIGIN, half, Position(SIZE))))
+    assert list(Doctor(store, None).examine()) == []
+    assert [party.id for party in store.parties_of(ORIGIN, None, 9)] == [ACME.id]
+    store.close()
+
+
+def _facts(database: Database) -> set[tuple[Any, ...]]:
+    with database.reading() as connection:
+        return {tuple(row) for row in connection.execute(sa.text("SELECT * FROM transfer_facts"))}

@@ -17,7 +17,7 @@ from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.bits import BLOCK
 from ledger.entry import Phase
 from ledger.records import Paper, Projected, ViewFilter
-from ledger.types import Position
+from ledger.types import PartyId, Position
 
 SIZE = 3 * BLOCK
 TRANSFERS = 40
@@ -130,9 +130,16 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
         ORIGIN, ViewFilter({"subject": "live-10"}), Position(500), 100
     ),
     "public snapshots": lambda store: store.snapshots(ORIGIN, ViewFilter({"public": True}), None, 100),
-    "all snapshots by time": lambda store: list(store.scan_snapshots(ORIGIN, ViewFilter({}))),
-    "all accesses by time": lambda store: next(store.scan_accesses(ORIGIN, ViewFilter({}))),
+    **{
+        f"{what} by time {where}": lambda store, read=read, after=after: read(store, after)
+        for where, after in (("from the first", None), ("further on", (MIDDLE, Position(5))))
+        for what, read in (
+            ("snapshots", lambda store, after: store.snapshots_by_capture(ORIGIN, after, 100)),
+            ("accesses", lambda store, after: store.accesses_by_time(ORIGIN, ViewFilter({}), after, 100)),
+        )
+    },
     "snapshots in force": lambda store: store.snapshots_of(ORIGIN, "bucket 30"),
+    "parties": lambda store: store.parties_of(ORIGIN, PartyId("a"), 10),
     "one snapshot": lambda store: store.snapshots(ORIGIN, ViewFilter({}), Position(SIZE // 2), 1),
     "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),
     "transfers": lambda store: store.transfers(ORIGIN, "live-2", 10),

@@ -9,18 +9,29 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.events import committed
+from support.events import ASSESSED, committed
+from support.events import event as event_of
 from support.records import access_record, snapshot_record, transfer_fact
-from support.stores import ORIGIN, append, append_some, event, pipeline_on, project_all
+from support.stores import ACME, ORIGIN, OTHER, append, append_some, event, pipeline_on, project_all
 
-from ledger.adapters.sql.accesses import SCAN_AT_ONCE
 from ledger.adapters.sql.bits import BLOCK, gather, pack, places, unpack
 from ledger.entry import Phase, event_time
-from ledger.errors import StoreUnavailable
+from ledger.errors import NotFound, StoreUnavailable
 from ledger.ports import Store
-from ledger.records import LOG_WIDE, AccessRecord, Paper, Projected, SnapshotRecord, ViewFilter
+from ledger.records import (
+    LOG_WIDE,
+    AccessRecord,
+    ApiKey,
+    Paper,
+    Party,
+    Projected,
+    Role,
+    Scope,
+    SnapshotRecord,
+    ViewFilter,
+)
 from ledger.scenario import scenario
-from ledger.types import Digest, PartyId, Position
+from ledger.types import Digest, Origin, PartyId, Position
 
 EVERY = ViewFilter({})
 
@@ -130,14 +141,16 @@ def test_dropped_projections_are_gone_and_can_be_made_again(store: Store) -> Non
 READINGS: dict[str, Callable[[Store], object]] = {
     "accesses": lambda store: store.accesses(ORIGIN, EVERY, None, 9),
     "accesses that nobody made": lambda store: store.accesses(ORIGIN, ViewFilter({"action": "x"}), None, 9),
-    "all accesses": lambda store: list(store.scan_accesses(ORIGIN, EVERY)),
+    "accesses by time": lambda store: store.accesses_by_time(ORIGIN, EVERY, None, 9),
     "snapshots": lambda store: store.snapshots(ORIGIN, EVERY, None, 9),
     "newest snapshot": lambda store: store.newest_snapshot(ORIGIN, EVERY),
-    "all snapshots": lambda store: list(store.scan_snapshots(ORIGIN, EVERY)),
+    "snapshots by capture": lambda store: store.snapshots_by_capture(ORIGIN, None, 9),
     "snapshots of a resource": lambda store: store.snapshots_of(ORIGIN, "bucket"),
     "transfers": lambda store: store.transfers(ORIGIN, None, 9),
     "facts": lambda store: store.facts(ORIGIN, ["live-1"]),
     "papers": lambda store: store.papers(ORIGIN, "live-1", ["route"], 9),
+    "parties": lambda store: store.parties_of(ORIGIN, None, 9),
+    "a party": lambda store: store.party_of(ORIGIN, ACME.id),
     "all papers": lambda store: list(store.scan_papers(ORIGIN)),
     "digest": lambda store: store.projections_digest(ORIGIN),
 }
@@ -162,18 +175,6 @@ def test_nobody_reads_less_than_there_was_while_projections_are_made_again(
     project(store, 2, 4, accesses=[access(2)])
     READINGS[reading](store)
     assert list(store.self_check()) == []
-
-
-def test_a_scan_that_a_rebuild_comes_into_does_not_end_as_if_it_were_whole(store: Store) -> None:
-    size = SCAN_AT_ONCE + 10
-    append_some(store, size)
-    project(store, 0, size, accesses=[access(n) for n in range(size)])
-    scan = store.scan_accesses(ORIGIN, EVERY)
-    first = [next(scan) for _ in range(5)]
-    store.drop_projections(ORIGIN)
-    with pytest.raises(StoreUnavailable):
-        list(scan)
-    assert len(first) == 5
 
 
 def test_the_digest_of_the_projections_is_the_same_in_whatever_portions_they_came(store: Store) -> None:
@@ -251,9 +252,15 @@ def test_accesses_are_found_by_any_filters_together_as_reading_all_of_them_finds
         which = ViewFilter(equal, since, until)
         found = store.accesses(ORIGIN, which, None if after is None else Position(after), limit)
         assert [r.position for r in found] == expected, (which, after, limit)
-    by_time = list(store.scan_accesses(ORIGIN, ViewFilter({"country": "JP"}, since=1000)))
-    matching = [r for r in records if r.country == "JP" and r.time >= 1000]
-    assert by_time == sorted(matching, key=lambda r: (r.time, r.position))
+    matching = sorted(
+        (r for r in records if r.country == "JP" and r.time >= 1000), key=lambda r: (r.time, r.position)
+    )
+    which = ViewFilter({"country": "JP"}, since=1000)
+    assert store.accesses_by_time(ORIGIN, which, None, 10**9) == matching
+    for at in draw.sample(range(len(matching)), 5):
+        after = matching[at].time, matching[at].position
+        assert store.accesses_by_time(ORIGIN, which, after, 7) == matching[at + 1 : at + 8]
+    assert store.accesses_by_time(ORIGIN, ViewFilter({"country": "XX"}), None, 9) == []
     assert list(store.self_check()) == []
 
 
@@ -300,13 +307,18 @@ def test_the_snapshots_of_a_resource_come_in_the_order_of_their_capture(store: S
         return [(place.captured, place.position) for place in store.snapshots_of(ORIGIN, resource)]
 
     assert places("bucket") == [(10, 1), (30, 0)]
-    assert {place.source_system for place in store.snapshots_of(ORIGIN, "bucket")} == {"aws-s3"}
+    told = {(it.source_system, it.phase, it.subject, it.party) for it in store.snapshots_of(ORIGIN, "bucket")}
+    assert told == {("aws-s3", snapshots[0].phase, snapshots[0].subject, snapshots[0].party)}
     assert places("nothing") == []
     # A session of a role does not tell the role's path, so snapshots of it are found without.
     assert places(role.format("other/")) == [(7, 3), (8, 4)]
     assert store.snapshots(ORIGIN, ViewFilter({"resource": role.format("")}), None, 9) == [snapshots[4]]
-    scanned = list(store.scan_snapshots(ORIGIN, EVERY))
-    assert [it.position for it in scanned] == [3, 4, 1, 2, 0]
+    in_order = [3, 4, 1, 2, 0]
+    assert [it.position for it in store.snapshots_by_capture(ORIGIN, None, 9)] == in_order
+    for at, position in enumerate(in_order):
+        after = snapshots[position].captured, Position(position)
+        found = [it.position for it in store.snapshots_by_capture(ORIGIN, after, 2)]
+        assert found == in_order[at + 1 : at + 3]
     assert store.newest_snapshot(ORIGIN, ViewFilter({"resource": "bucket"})) == 0
     assert (
         store.newest_snapshot(ORIGIN, ViewFilter({"source_system": "aws-s3"}, since=snapshots[1].time)) == 2
@@ -332,6 +344,34 @@ def test_facts_of_one_key_add_up(store: Store) -> None:
     ]
 
 
+def test_papers_that_name_thousands_of_transfers_are_projected_in_bounded_portions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each name gives a fact and a paper: so what is taken at once goes by what it gives, not by its bytes alone."""
+    names = [f"live-{n:06}" for n in range(8000)]
+    papers = [event_of("impact-assessment", {**ASSESSED, "transfers": names}, at=at) for at in range(4)]
+    append(store, *committed([*papers, *scenario(4, 60, 0, 10**9)]))
+    taken: list[Projected] = []
+    keep = store.project
+
+    def project_and_tell(origin: Origin, start: Position, stop: Position, projected: Projected) -> None:
+        taken.append(projected)
+        keep(origin, start, stop, projected)
+
+    monkeypatch.setattr(store, "project", project_and_tell)
+    pipeline_on(store).project(ORIGIN, most_bytes=2 * 2**20)
+    assert len(taken) > 2
+    assert max(len(it.papers) for it in taken) <= 2 * len(names) + 100
+    found = {
+        (f.subject, f.count, f.first, f.last) for f in store.facts(ORIGIN, names) if f.name == "evidence"
+    }
+    assert found == {(name, 4, 0, 3) for name in names}
+    in_portions = store.projections_digest(ORIGIN)
+    store.drop_projections(ORIGIN)
+    pipeline_on(store).project(ORIGIN)
+    assert store.projections_digest(ORIGIN) == in_portions
+
+
 def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
     append_some(store, 1)
     names = ["Z-1", "a", "a-2", "b", "live.1", "~"]
@@ -341,6 +381,42 @@ def test_transfers_are_listed_by_name_page_by_page(store: Store) -> None:
     assert store.transfers(ORIGIN, "a", 2) == ["a-2", "b"]
     assert store.transfers(ORIGIN, "~", 2) == []
     assert [fact.name for fact in store.facts(ORIGIN, [LOG_WIDE])] == ["event", "party"]
+
+
+def test_the_parties_of_a_log_are_its_owner_who_has_a_key_and_who_spoke(store: Store) -> None:
+    store.add_log(OTHER)
+    for id in ("keyed", "revoked", "spoke", "elsewhere", "zulu"):
+        store.add_party(Party(PartyId(id), id.upper(), Role.RECIPIENT, "SG"))
+    for id, origin in (
+        ("keyed", ORIGIN),
+        ("revoked", ORIGIN),
+        ("elsewhere", OTHER.origin),
+        ("keyed", OTHER.origin),
+    ):
+        secret = Digest.of(id.encode())
+        store.add_api_key(
+            ApiKey(f"{id}-{origin[-4:]}", secret, PartyId(id), origin, frozenset({Scope.READ}), 1)
+        )
+    store.revoke_api_key(f"revoked-{ORIGIN[-4:]}", 5)
+    append_some(store, 4)
+    facts = [
+        transfer_fact(LOG_WIDE, "party", "spoke"),
+        transfer_fact(LOG_WIDE, "party", "not-registered"),
+        transfer_fact(LOG_WIDE, "country", "zulu"),
+        transfer_fact("live-1", "party", "elsewhere"),
+    ]
+    project(store, 0, 4, facts=sorted(facts, key=lambda fact: fact.key))
+    every = ["acme", "keyed", "revoked", "spoke"]
+    assert [party.id for party in store.parties_of(ORIGIN, None, 9)] == every
+    assert [party.id for party in store.parties_of(OTHER.origin, None, 9)] == ["acme", "elsewhere", "keyed"]
+    for at, id in enumerate(every):
+        found = [party.id for party in store.parties_of(ORIGIN, PartyId(id), 2)]
+        assert found == every[at + 1 : at + 3]
+        assert store.party_of(ORIGIN, PartyId(id)) == store.party(PartyId(id))
+    assert [party.id for party in store.parties_of(ORIGIN, PartyId("b"), 1)] == ["keyed"]
+    for id in ("elsewhere", "zulu", "nobody", "not-registered", "a\0"):
+        with pytest.raises(NotFound, match="no such party"):
+            store.party_of(ORIGIN, PartyId(id))
 
 
 def test_papers_are_the_newest_of_each_kind_in_order(store: Store) -> None:

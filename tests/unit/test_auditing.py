@@ -17,17 +17,20 @@ from support.records import access_record, snapshot_record
 from support.stores import LOG, ORIGIN, append, append_some, register
 
 from ledger.adapters.sql import open_store
-from ledger.auditing import MOST_OF_A_KIND, MOST_WORK, PAPER_BYTES, Auditor
+from ledger.auditing import MOST_OF_A_KIND, PAPER_BYTES, Auditor
 from ledger.canonical import Object
 from ledger.entry import event_time
-from ledger.errors import NotFound
-from ledger.in_force import legible
-from ledger.permissions import GrantUse, Judgement, Verdict, reconcile
+from ledger.errors import MalformedInput, NotFound
+from ledger.grant_use import Cursor, UsePage, UsePages
+from ledger.in_force import MOST_WORK, InForce, legible
+from ledger.permissions import GrantUse, Judgement, Verdict, reconcile, resource_key, to_value
 from ledger.permissions.judging import MOST_IN_FORCE
 from ledger.ports import Store
+from ledger.reconciliations import page as page_document
+from ledger.reconciliations import whole
 from ledger.records import Projected, ViewFilter
 from ledger.scenario import scenario
-from ledger.types import Position
+from ledger.types import Position, format_time
 
 NOW = event_time("2027-01-01T00:00:00Z")
 
@@ -158,6 +161,7 @@ taken = st.fixed_dictionaries(
         "source_system": st.sampled_from((None, "aws.s3", "aws.cloudtrail")),
         "grants": st.none() | st.lists(grants, max_size=4).map(json.dumps),
         "owner": st.sampled_from((None, "111122223333")),
+        "subject": st.sampled_from(("live-1", "live-2")),
     }
 )
 made = st.fixed_dictionaries(
@@ -211,15 +215,56 @@ def test_a_page_judges_each_access_as_the_reconciliation_of_all_does(
     assert {found.access.position: found for found in paged} == expected
     assert [found.access for found in paged] == done
 
-    report = auditor.reconcile(ViewFilter({}))
-    assert report.verdicts == Counter(found.verdict for found in expected.values())
-    assert sorted(report.uses, key=_place_of) == sorted(
-        (found for found in streamed if isinstance(found, GrantUse)), key=_place_of
-    )
+    uses = [found for found in streamed if isinstance(found, GrantUse)]
+    for which in (ViewFilter({}), ViewFilter({"subject": "live-1"})):
+        asked = [it for it in expected.values() if not which.equal or it.access.subject == "live-1"]
+        resources = {
+            resource_key(it.resource)
+            for it in told
+            if it.resource and (not which.equal or it.subject == "live-1")
+        }
+        told_of = sorted(_place_of(use) for use in uses if resource_key(use.resource) in resources)
+        for step in (1, order.randrange(2, 6), 1000):
+            parts = use_pages(store, which, step)
+            assert sum(it.examined for it in parts) == len(done)
+            report = whole(page_document(ORIGIN, part) for part in parts)
+            assert report["verdicts"] == Counter(found.verdict for found in asked)
+            assert sorted(map(_place_in, report["grants"])) == told_of
+            assert report["unused_grants"] == sum(it["uses"] == 0 for it in report["grants"])
+            assert report["complete"]
+            for part in parts:
+                _assert_nothing_is_unused_that_was_used(page_document(ORIGIN, part), report)
 
 
-def _place_of(use: GrantUse) -> tuple[object, ...]:
-    return use.resource, use.since, use.grant.key, use.until or 0, use.uses
+def use_pages(store: Store, which: ViewFilter, step: int) -> list[UsePage]:
+    """All pages of so many accesses and snapshots each, every one made from the store and a cursor's text alone."""
+    pages: list[UsePage] = []
+    after: Cursor | None = None
+    while not pages or after is not None:
+        events = store.projected(ORIGIN) if after is None else after.events
+        page = UsePages(InForce(store, ORIGIN, events), which, events, examined=step).read(after)
+        pages.append(page)
+        after = None if page.next is None else Cursor.parse(str(page.next))
+    return pages
+
+
+def _assert_nothing_is_unused_that_was_used(page: Any, report: Any) -> None:
+    assert page["complete"] == (page == report)
+    assert (page["unused_grants"] is None) == (not page["complete"])
+    unused = [_place_in(use) for use in report["grants"] if use["unused"]]
+    for use in page["grants"]:
+        if use["unused"]:
+            assert _place_in(use) in unused
+
+
+def _place_of(use: GrantUse) -> tuple[str, ...]:
+    times = (None if at is None else format_time(at) for at in (use.since, use.until, use.last_used))
+    return tuple(map(str, (use.resource, use.source_system, to_value(use.grant), use.uses, *times)))
+
+
+def _place_in(use: Any) -> tuple[str, ...]:
+    names = ("resource", "source_system", "grant", "uses", "since", "until", "last_used")
+    return tuple(str(use[name]) for name in names)
 
 
 def test_a_page_ends_where_its_accesses_would_be_held_against_too_much(
@@ -260,4 +305,98 @@ def test_an_access_that_more_snapshots_speak_of_than_are_read_is_not_known_to_be
         store.project(ORIGIN, Position(0), Position(99), Projected(accesses, snapshots[:most]))
         first, before = auditor.judge_accesses(ViewFilter({}), frozenset(), None, 9).rows
         assert (first.verdict, before.verdict) == (verdict, Verdict.NO_SNAPSHOT)
-        assert auditor.reconcile(ViewFilter({})).verdicts == {verdict: 1, Verdict.NO_SNAPSHOT: 1}
+        verdicts = auditor.grant_uses(ViewFilter({})).verdicts
+        assert verdicts == {verdict: 1, Verdict.NO_SNAPSHOT: 1}
+
+
+def _one_grant(n: int, *, captured: int, **told: Any) -> Any:
+    grants = json.dumps([{"principal": "ann", "actions": ["s3:Get"]}])
+    return snapshot_record(n, resource=BUCKET, captured=captured, grants=grants, **told)
+
+
+def test_a_grant_that_is_used_after_the_end_of_a_page_is_not_called_unused_there(store: Store) -> None:
+    accesses = [
+        access_record(n, resource=BUCKET, principal="eve", action="s3:Get", time=n) for n in range(1, 9)
+    ]
+    used = access_record(9, resource=BUCKET, principal="ann", action="s3:Get", outcome="allowed", time=9)
+    append_some(store, 10)
+    projected = Projected([*accesses, used], [_one_grant(0, captured=0)])
+    store.project(ORIGIN, Position(0), Position(10), projected)
+    parts = [page_document(ORIGIN, it) for it in use_pages(store, ViewFilter({}), 4)]
+    said = [[(use["uses"], use["since"] is None, use["unused"]) for use in part["grants"]] for part in parts]
+    assert said == [[(0, False, None)], [], [(1, True, False)]]
+    assert [(part["complete"], part["unused_grants"], part["next"] is None) for part in parts] == [
+        (False, None, False),
+        (False, None, False),
+        (False, None, True),
+    ]
+    assert [part["through"] for part in parts] == [format_time(3), format_time(7), None]
+    (use,) = whole(parts)["grants"]
+    assert (use["uses"], use["unused"], use["last_used"]) == (1, False, format_time(9))
+
+
+def test_what_comes_in_between_two_pages_is_in_none_of_them(store: Store, auditor: Auditor) -> None:
+    """Dated back, it would end a grant whose use was told already."""
+    accesses = [
+        access_record(n, resource=BUCKET, principal="ann", action="s3:Get", outcome="allowed", time=n)
+        for n in range(1, 5)
+    ]
+    append_some(store, 20)
+    store.project(ORIGIN, Position(0), Position(5), Projected(accesses, [_one_grant(0, captured=0)]))
+    which = ViewFilter({})
+    before = use_pages(store, which, 2)
+    late = [snapshot_record(5, resource=BUCKET, captured=2, grants="[]"), _one_grant(6, captured=4)]
+    store.project(ORIGIN, Position(5), Position(8), Projected([access_record(7, time=3)], late))
+    first, *rest = before
+    after, found = first.next, [first]
+    while after is not None:
+        found.append(
+            UsePages(InForce(store, ORIGIN, after.events), which, after.events, examined=2).read(after)
+        )
+        after = found[-1].next
+    documents = [page_document(ORIGIN, it) for it in before]
+    assert whole(page_document(ORIGIN, it) for it in found) == whole(documents)
+    assert (whole(documents)["events"], len(rest)) == (5, 2)
+    fresh = page_document(ORIGIN, auditor.grant_uses(which))
+    assert (fresh["events"], fresh["examined"], len(fresh["grants"])) == (8, 5, 2)
+
+
+def test_a_page_of_grants_ends_where_it_would_read_too_much(store: Store, auditor: Auditor) -> None:
+    grants = json.dumps([{"principal": f"user-{n:05}", "actions": ["s3:Get"]} for n in range(4000)])
+    snapshots = [
+        snapshot_record(n, resource=f"{BUCKET}/{n % 3}", captured=n, source_system="aws.s3", grants=grants)
+        for n in range(40)
+    ]
+    append_some(store, 40)
+    store.project(ORIGIN, Position(0), Position(40), Projected([], snapshots))
+    pages = list(auditor.all_grant_uses(ViewFilter({})))
+    assert len(pages) >= 10 * len(grants) * len(snapshots) // MOST_WORK > 1
+    report = whole(page_document(ORIGIN, it) for it in pages)
+    assert (len(report["grants"]), report["unused_grants"]) == (12_000, 12_000)
+
+
+def test_pages_that_do_not_belong_together_are_not_added_up(store: Store) -> None:
+    append_some(store, 4)
+    accesses = [access_record(n, time=n) for n in range(4)]
+    store.project(ORIGIN, Position(0), Position(4), Projected(accesses, [_one_grant(0, captured=0)]))
+    first, middle, last = (page_document(ORIGIN, it) for it in use_pages(store, ViewFilter({}), 2))
+    assert whole([first, middle, last])["examined"] == 4
+    other: Any = {**middle, "events": 3}
+    for pages in ([], [first, middle], [first, other, last], [first, middle, last, last], [first, first]):
+        with pytest.raises(ValueError, match=r"page|beginning"):
+            whole(pages)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.2.3.4", "1.2.1", "01.2.1.4", "1.-0.1.4", "٣.2.1.4", "1.2.1.4\n"]
+)
+def test_what_is_no_cursor_of_a_reconciliation_is_refused(text: str) -> None:
+    with pytest.raises(MalformedInput, match="not a cursor"):
+        Cursor.parse(text)
+
+
+def test_a_cursor_of_more_events_than_there_are_is_refused(store: Store, auditor: Auditor) -> None:
+    append_some(store, 4)
+    store.project(ORIGIN, Position(0), Position(4), Projected())
+    with pytest.raises(MalformedInput, match="at most 4 events"):
+        auditor.grant_uses(ViewFilter({}), Cursor(Position(5), 0, False, Position(0)))

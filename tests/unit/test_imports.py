@@ -46,6 +46,8 @@ LAYERS = [
         "ledger.proving",
         "ledger.auditing",
         "ledger.in_force",
+        "ledger.grant_use",
+        "ledger.reconciliations",
         "ledger.commit",
         "ledger.intake",
         "ledger.documents",

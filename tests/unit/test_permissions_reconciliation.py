@@ -269,7 +269,7 @@ def test_a_grant_that_nobody_used_is_told() -> None:
 def test_a_grant_that_stands_in_the_next_snapshot_goes_on() -> None:
     history = [snapshot(ACCOUNT, time=1), snapshot(ACCOUNT, time=5), snapshot(time=9)]
     (found,) = uses(history, [access(2), access(6), access(9)])
-    assert found == GrantUse(ACCOUNT, BUCKET, since=1, until=9, uses=2, last_used=6)
+    assert found == GrantUse(ACCOUNT, BUCKET, None, since=1, until=9, uses=2, last_used=6)
 
 
 def test_denials_and_what_others_carry_have_no_use_of_their_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import re
@@ -19,7 +20,9 @@ from support.events import DECLARED, event
 from support.ledgers import PARTY, Bed, HandClock, access, serving
 from support.shared_data import shared_file
 
+from api.routes.accesses import wanted
 from ledger.bootstrap import open_ledger
+from ledger.cli import queries
 from ledger.entry import event_time
 from ledger.note import VerifierKey
 from ledger.records import Scope
@@ -105,6 +108,10 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "difference of phases": ("snapshot", "diff", "--resource", "{ingest}", "--phases", "before", "before"),
     "judgements": ("reconcile", "--verdict", "not-permitted"),
     "reconciliation": ("reconcile", "--transfer", "{0}"),
+    "reconciliation of some accesses": (
+        *("reconcile", "--party", "acme", "--action", "s3:GetObject", "--outcome", "allowed"),
+        *("--source-system", "aws.s3", "--since", "2026-02-01"),
+    ),
 }
 
 
@@ -124,6 +131,30 @@ def test_the_folder_and_the_api_answer_the_same(
     assert ask(folder, *words, *remote).out == table.out
     assert table.out.strip()
     assert not table.out.startswith(("{", "["))
+
+
+def test_reconcile_takes_every_filter_that_the_api_takes() -> None:
+    taken = set(inspect.signature(queries.reconcile).parameters)
+    assert set(inspect.signature(wanted).parameters) <= taken
+    assert set(inspect.signature(queries.list_accesses).parameters) - {"output"} <= taken
+
+
+def test_a_filter_of_reconcile_narrows_what_is_counted(folder: Folder) -> None:
+    every = ask(folder, "reconcile", "--json").json
+    assert every["accesses"] == len(ask(folder, "access", "--limit", "0", "--json").json)
+    for name, value in (
+        ("outcome", "refused"),
+        ("tls-version", "1.2"),
+        ("country", "JP"),
+        ("party", "nobody"),
+        ("action", "s3:GetObject"),
+        ("source-system", "aws.s3"),
+    ):
+        words = (f"--{name}", value)
+        found = ask(folder, "reconcile", *words, "--json").json
+        assert found["accesses"] == len(ask(folder, "access", *words, "--limit", "0", "--json").json)
+        assert (found["complete"], found["next"], found["examined"]) == (True, None, every["accesses"])
+    assert ask(folder, "reconcile", "--party", "nobody", "--json").json["grants"] == []
 
 
 @pytest.mark.parametrize("name", ["x/../b", "b/timeline"])

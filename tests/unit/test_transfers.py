@@ -17,7 +17,15 @@ from ledger.canonical import Object
 from ledger.catalogue.base import PROPOSED
 from ledger.entry import Event, Phase, event_time, parse_event
 from ledger.projections import open_event, project
-from ledger.projections.completeness import DUE_AFTER, EXPECTED, Matrix, Presence, completeness
+from ledger.projections.completeness import (
+    BY_OWN_TIME,
+    DUE_AFTER,
+    EXPECTED,
+    TOLD_LATER,
+    Matrix,
+    Presence,
+    completeness,
+)
 from ledger.projections.facts import PAPERS
 from ledger.projections.transfers import PhaseState, TransferView, transfer_view
 from ledger.records import LOG_WIDE, Committed, Party, Projected, Role, TransferFact
@@ -122,6 +130,7 @@ def test_an_opaque_event_is_counted_and_nothing_of_it_is_read() -> None:
     assert {(f.subject, f.name, f.value) for f in projected.facts} == {
         ("live-1", "event", "opaque"),
         ("live-1", "party", "acme"),
+        (LOG_WIDE, "party", "acme"),
     }
     assert projected == Projected(facts=projected.facts, accesses=[], snapshots=[], papers=[])
 
@@ -136,7 +145,7 @@ def test_whatever_is_pushed_a_transfer_has_a_bounded_number_of_facts() -> None:
     repeated = committed(
         [event("declaration", {**DECLARED, "data_categories": [{"category": "x", "tier": 2}] * 9})]
     )
-    assert len(project(strange).facts) == 2
+    assert len(project(strange).facts) == 3
     assert len(project(dated).facts) == len(project(dated[:1]).facts)
     assert {fact.count for fact in project(repeated).facts} == {1}
 
@@ -305,6 +314,35 @@ def test_evidence_that_came_after_data_first_crossed_is_late(
     found = matrix_of(event("declaration", {**DECLARED}), event("deidentification", attested, at=at), crossed)
     assert found["before/deidentification"] is presence
     assert found["before/declaration"] is Presence.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("at", "told_first", "presence", "timing"),
+    [
+        (5, True, Presence.PRESENT, None),
+        (5, False, Presence.PRESENT, TOLD_LATER),
+        (15, True, Presence.LATE, BY_OWN_TIME),
+        (15, False, Presence.LATE, BY_OWN_TIME),
+    ],
+)
+def test_evidence_that_came_into_the_ledger_after_data_had_crossed_is_told_whatever_its_own_time(
+    at: int, told_first: bool, presence: Presence, timing: str | None
+) -> None:
+    """A time can be dated back, a position cannot."""
+    declared, crossed = event("declaration", {**DECLARED}, at=at), hop("CN", "JP", at=10)
+    events = [declared, crossed] if told_first else [crossed, declared]
+    (cell,) = (
+        cell
+        for cell in views(committed(events))["live-1"][1].cells
+        if (cell.evidence.phase, cell.evidence.kind) == (Phase.BEFORE, "declaration")
+    )
+    assert (cell.presence, cell.timing) == (presence, timing)
+
+
+def test_where_nothing_crossed_and_in_other_phases_nothing_is_said_of_timing() -> None:
+    for events in ([event("declaration", {**DECLARED})], [hop("CN", "JP", at=10)]):
+        cells_of = views(committed(events))["live-1"][1].cells
+        assert {cell.timing for cell in cells_of} == {None}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,6 @@ FEW = 5000
 BLOCKS_AT_ONCE = 32
 ONE_BY_ONE = 1000
 """Accesses of a block up to which their times are looked up one by one; from there on the block's are read."""
-SCAN_AT_ONCE = 2000
 
 _access = AccessRow.table().c
 _AT = {column.name: at for at, column in enumerate(AccessRow.table().columns) if column.name in TERMS}
@@ -339,14 +338,25 @@ def _record(row: AnyRow, texts: Mapping[int, str]) -> AccessRecord:
     )
 
 
-def by_time(log: int, which: ViewFilter, terms: Mapping[str, int], after: tuple[int, int] | None) -> AnyQuery:
-    """The next rows in order of time and position, after a time and position."""
+def list_by_time(
+    connection: Connection, log: int, which: ViewFilter, after: tuple[int, int] | None, limit: int
+) -> list[AccessRecord]:
+    """Accesses that match, in order of time and position, those after this one only, at most `limit`."""
+    terms = terms_asked(connection, log, which.equal)
+    if terms is None:
+        return []
+    return records(connection, log, connection.execute(_by_time(log, which, terms, after, limit)).all())
+
+
+def _by_time(
+    log: int, which: ViewFilter, terms: Mapping[str, int], after: tuple[int, int] | None, limit: int
+) -> AnyQuery:
     query = select(AccessRow.table()).where(_access.log == log, *_within(which))
     query = query.where(*(_access[member] == term for member, term in terms.items()))
     if after is not None:
-        time, position = after
+        time, position = map(clip, after)
         query = query.where(_access.time >= time, (_access.time > time) | (_access.position > position))
-    return query.order_by(_access.time, _access.position).limit(SCAN_AT_ONCE)
+    return query.order_by(_access.time, _access.position).limit(clip(limit))
 
 
 # --- Checking them

@@ -109,7 +109,7 @@ class LogRow(Row, table=True):
 
 class ApiKeyRow(Row, table=True):
     __tablename__ = "api_keys"
-    __table_args__ = NARROW
+    __table_args__ = (Index(None, "log", "party"), NARROW)
     id: str = text(primary_key=True)
     secret_hash: bytes = blob()
     party: str = text(foreign_key="parties.id")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, union_all, update
 
@@ -17,14 +18,17 @@ from ledger.adapters.sql.packing import row_digest
 from ledger.adapters.sql.registers import Registers
 from ledger.adapters.sql.rows import (
     PROJECTIONS,
+    ApiKeyRow,
     EventRow,
     FactRow,
+    LogRow,
     PaperRow,
+    PartyRow,
     ProjectionRow,
     SnapshotRow,
 )
 from ledger.entry import Phase
-from ledger.errors import IntegrityError, StoreUnavailable
+from ledger.errors import IntegrityError, NotFound, StoreUnavailable
 from ledger.permissions import resource_key
 from ledger.records import (
     LOG_WIDE,
@@ -32,6 +36,7 @@ from ledger.records import (
     AccessRecord,
     Committed,
     Paper,
+    Party,
     Projected,
     SnapshotPlace,
     SnapshotRecord,
@@ -47,6 +52,9 @@ _projection = ProjectionRow.table().c
 _fact = FactRow.table().c
 _paper = PaperRow.table().c
 _event = EventRow.table().c
+_party = PartyRow.table().c
+_log = LogRow.table().c
+_api_key = ApiKeyRow.table().c
 
 _COLUMNS = tuple(SnapshotRecord.__slots__)
 _SNAPSHOTS = select(*(_snapshot[name] for name in _COLUMNS))
@@ -136,19 +144,12 @@ class Views(Registers):
         with self._whole(log) as connection:
             return accesses.list_records(connection, log, which, after, limit)
 
-    def scan_accesses(self, origin: Origin, which: ViewFilter) -> Iterator[AccessRecord]:
-        log, after = self._number_of(origin), None
-        while True:
-            with self._whole(log) as connection:
-                terms = accesses.terms_asked(connection, log, which.equal)
-                if terms is None:
-                    return
-                rows = connection.execute(accesses.by_time(log, which, terms, after)).all()
-                found = accesses.records(connection, log, rows)
-            yield from found
-            if len(rows) < accesses.SCAN_AT_ONCE:
-                return
-            after = rows[-1].time, rows[-1].position
+    def accesses_by_time(
+        self, origin: Origin, which: ViewFilter, after: tuple[int, Position] | None, limit: int
+    ) -> list[AccessRecord]:
+        log = self._number_of(origin)
+        with self._whole(log) as connection:
+            return accesses.list_by_time(connection, log, which, after, limit)
 
     # Permission snapshots.
 
@@ -166,19 +167,24 @@ class Views(Registers):
         newest = query.order_by(_snapshot.captured.desc(), _snapshot.position.desc()).limit(1)
         return next((Position(row.position) for row in self._view(origin, newest)), None)
 
-    def scan_snapshots(self, origin: Origin, which: ViewFilter) -> Iterator[SnapshotRecord]:
-        query = _SNAPSHOTS.where(*_snapshots_asked(self._number_of(origin), which))
-        rows = reading.pages(partial(self._view, origin), query, [_snapshot.captured, _snapshot.position])
-        return (codec.read(row, snapshot_record) for row in rows)
+    def snapshots_by_capture(
+        self, origin: Origin, after: tuple[int, Position] | None, limit: int
+    ) -> list[SnapshotRecord]:
+        query = _SNAPSHOTS.where(_snapshot.log == self._number_of(origin))
+        if after is not None:
+            captured, position = map(clip, after)
+            query = query.where(
+                _snapshot.captured >= captured,
+                (_snapshot.captured > captured) | (_snapshot.position > position),
+            )
+        query = query.order_by(_snapshot.captured, _snapshot.position).limit(clip(limit))
+        return codec.read_all(self._view(origin, query), snapshot_record)
 
     def snapshots_of(self, origin: Origin, resource: str) -> list[SnapshotPlace]:
-        query = select(_snapshot.captured, _snapshot.position, _snapshot.source_system).where(
+        query = select(*(_snapshot[name] for name in SnapshotPlace.__slots__)).where(
             _snapshot.log == self._number_of(origin), _snapshot.resource_tag == resource_tag(resource)
         )
-        places = [
-            SnapshotPlace(row.captured, Position(row.position), row.source_system)
-            for row in self._view(origin, query)
-        ]
+        places = codec.read_all(self._view(origin, query), snapshot_place)
         return sorted(places, key=lambda place: (place.captured, place.position))
 
     # Transfers.
@@ -211,6 +217,18 @@ class Views(Registers):
         ]
         every = union_all(*(select(some.c.position) for some in newest)).subquery("newest")
         return sorted(Position(row.position) for row in self._view(origin, select(every.c.position)))
+
+    def parties_of(self, origin: Origin, after: PartyId | None, limit: int) -> list[Party]:
+        query = _parties_of(self._number_of(origin))
+        if after is not None:
+            query = query.where(_party.id > after)
+        return codec.read_all(self._view(origin, query.order_by(_party.id).limit(clip(limit))), codec.party)
+
+    def party_of(self, origin: Origin, id: PartyId) -> Party:
+        query = _parties_of(self._number_of(origin)).where(_party.id == id)
+        for row in self._view(origin, query):
+            return codec.read(row, codec.party)
+        raise NotFound("no such party")
 
     def scan_papers(self, origin: Origin) -> Iterator[Paper]:
         query = select(PaperRow.table()).where(_paper.log == self._number_of(origin))
@@ -251,14 +269,31 @@ class Views(Registers):
             return connection.execute(query).all()
 
 
+def _parties_of(log: int) -> AnyQuery:
+    ids = union_all(
+        select(_log.party).where(_log.id == log),
+        select(_api_key.party).where(_api_key.log == log),
+        select(_fact.value).where(_fact.log == log, _fact.subject == LOG_WIDE, _fact.name == "party"),
+    )
+    return select(PartyRow.table()).where(_party.id.in_(ids))
+
+
 def _keep_facts(connection: Connection, log: int, facts: Sequence[TransferFact]) -> None:
-    """Add facts to those that are kept."""
-    known: dict[Any, TransferFact] = {}
-    for some in reading.portions(sorted({fact.subject for fact in facts})):
-        query = select(FactRow.table()).where(_fact.log == log, _fact.subject.in_(some))
-        known |= {fact.key: fact for fact in codec.read_all(connection.execute(query).all(), transfer_fact)}
-    values = [_fact_row(known[fact.key].merged(fact) if fact.key in known else fact, log) for fact in facts]
-    if values:
+    """Add facts to those that are kept: transfer by transfer, of which one paper may name thousands."""
+    by_subject: defaultdict[str, list[TransferFact]] = defaultdict(list)
+    for fact in facts:
+        by_subject[fact.subject].append(fact)
+    for some in reading.portions(sorted(by_subject)):
+        added = [fact for subject in some for fact in by_subject[subject]]
+        names = sorted({fact.name for fact in added})
+        query = select(FactRow.table()).where(
+            _fact.log == log, _fact.subject.in_(some), _fact.name.in_(names)
+        )
+        kept = codec.read_all(connection.execute(query).all(), transfer_fact)
+        known = {fact.key: fact for fact in kept}
+        values = [
+            _fact_row(known[fact.key].merged(fact) if fact.key in known else fact, log) for fact in added
+        ]
         accesses.put(connection, FactRow, values)
 
 
@@ -295,6 +330,17 @@ def snapshot_record(row: AnyRow) -> SnapshotRecord:
             "public": None if row.public is None else bool(row.public),
             "external_principals": tuple(json.loads(row.external_principals)),
         }
+    )
+
+
+def snapshot_place(row: AnyRow) -> SnapshotPlace:
+    return SnapshotPlace(
+        captured=row.captured,
+        position=Position(row.position),
+        source_system=row.source_system,
+        phase=Phase(row.phase),
+        subject=row.subject,
+        party=PartyId(row.party),
     )
 
 
