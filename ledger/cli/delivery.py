@@ -3,11 +3,13 @@
 A chunk is dealt with in this order, so that it may be cut off anywhere and be repeated: its events are pushed (what is
 pushed again is taken once), its other records are put aside (what is there already is not written again), its marks are
 saved. A record whose id stands in the log with other content is put aside too: a log may have many such, when its ids
-are not what they should be, and one of them must not keep the others out.
+are not what they should be, and one of them must not keep the others out. So is one that the ledger refuses, being of
+another version than what read it, or stricter.
 """
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -27,6 +29,8 @@ from ledger.errors import InputError, Unavailable
 
 HOLD_SECONDS = 2.0
 """How long an event that was read may wait for others to go with it."""
+_AT = re.compile(r"\[([0-9]{1,9})\]\.?")
+"""How a refusal begins to say where: the event's number in the push."""
 RETRY_SECONDS = (1.0, 30.0)
 """How long a watch waits for a ledger that does not answer, at first and at most."""
 
@@ -102,14 +106,21 @@ class Delivery:
         self._start_chunk()
 
     def _part(self, error: InputError) -> bool:
-        """Set the records aside that the ledger named as conflicts (I3); False if there are none such."""
+        """Set the records aside that the ledger refused, or named as conflicts (I3); False if there are none such."""
+        refused: dict[int, str] = {}
+        for problem in error.details.get("problems", ()):
+            if at := _AT.match(place := str(problem["at"])):
+                said = f"{place[at.end() :]}: {problem['problem']}".removeprefix(": ")
+                refused.setdefault(int(at[1]), f"the ledger refuses it: {said}")
         standing = {
             (str(c["source"]), str(c["id"])): c["position"] for c in error.details.get("conflicts", ())
         }
         seen: dict[tuple[str, str], Object] = {}
         staying: list[tuple[Collected, bytes]] = []
+        number = 0
         for collected, lines in self._collected:
-            reason = None
+            numbers = range(number, number := number + len(collected.events))
+            reason = next((refused[n] for n in numbers if n in refused), None)
             for event in collected.events:
                 key = str(event["source"]), str(event["id"])
                 if key in standing and standing[key] is not None:

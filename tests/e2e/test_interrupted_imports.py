@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,8 +22,9 @@ import pytest
 from support.chains import free_port
 from support.ledgers import Bed, serving
 
-from ledger import canonical
+from ledger import canonical, catalogue
 from ledger.cli.delivery import CHUNK_EVENTS
+from ledger.entry import Event, invalid
 from ledger.records import Scope
 from ledger.types import Origin, Position
 
@@ -199,6 +201,34 @@ def test_a_record_in_conflict_keeps_no_other_out(importer: Importer) -> None:
     taken = importer.taken()
     assert len(taken) == taken.total() == lines
     assert len(list(importer.bed.store.conflicts(importer.origin))) == 1, "the attempt was kept"
+
+
+def test_what_only_the_ledger_refuses_keeps_no_other_out(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a ledger that is of another version than the command."""
+    check = catalogue.check_event
+
+    def stricter(event: Event, **options: Any) -> Any:
+        if re.search(r":07(\.0+)?(Z|[+])", event.attributes["time"]):
+            raise invalid([("data.bytes", "expected fewer")])
+        return check(event, **options)
+
+    monkeypatch.setattr(catalogue, "check_event", stricter)
+    logs = importer.folder / "logs"
+    lines, rubbish = make_logs(logs, files=2, lines=600)
+    refused = [line(n).rstrip() for n in range(lines) if ":07 " in line(n)]
+    counts = importer.finish(logs)
+    assert counts == {
+        "read": lines + rubbish,
+        "accepted": lines - len(refused),
+        "duplicates": 0,
+        "set_aside": rubbish + len(refused),
+    }
+    assert sorted(importer.set_aside()) == sorted([*(f"rubbish {n}" for n in range(rubbish)), *refused])
+    told = [json.loads(text) for text in importer.aside.read_text().splitlines()]
+    reasons = {one["reason"] for one in told if one["raw"] in refused}
+    assert reasons == {"the ledger refuses it: data.bytes: expected fewer"}
 
 
 class Server:
