@@ -16,7 +16,7 @@ from support.stores import ORIGIN, START, append, event, fresh_database, registe
 from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.bits import BLOCK
 from ledger.entry import Phase
-from ledger.records import Paper, Projected, ViewFilter
+from ledger.records import EventFilter, Paper, Projected, ViewFilter
 from ledger.types import PartyId, Position
 
 SIZE = 3 * BLOCK
@@ -99,8 +99,8 @@ def reads_a_whole_table(step: str) -> bool:
     growing = r"access_records|access_postings|access_terms|events|snapshot_records|entries|disclosures"
     if re.search(rf"Seq Scan on ({growing})\b", step):
         return True
-    # `newest` are parts of one statement, each with a limit of its own.
-    return (step.startswith("SCAN") and "newest" not in step) or "TEMP B-TREE" in step
+    # `newest` and `some` are parts of a statement with limits of their own.
+    return (step.startswith("SCAN") and not re.search("newest|some", step)) or "TEMP B-TREE" in step
 
 
 MIDDLE = START + SIZE // 2
@@ -144,6 +144,7 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
     "facts": lambda store: store.facts(ORIGIN, ["live-7", "live-8"]),
     "transfers": lambda store: store.transfers(ORIGIN, "live-2", 10),
     "papers": lambda store: store.papers(ORIGIN, "live-0", ["route", "sign-off"], 200),
+    "events further on": lambda store: store.events(ORIGIN, EventFilter(), Position(SIZE * 3 // 4), 100),
     "timeline": lambda store: store.timeline(ORIGIN, "live-7", None, (), None, 100),
     "timeline, further on": lambda store: store.timeline(
         ORIGIN, "live-7", Phase.STORAGE, (), (MIDDLE, Position(5)), 100
@@ -163,3 +164,27 @@ def test_a_plan_that_reads_a_whole_table_would_be_seen(filled: SqlStore) -> None
     with explained(filled) as plans, filled._database.reading() as connection:
         connection.execute(sa.text("SELECT count(*) FROM access_records WHERE transferred = 5")).all()
     assert any(reads_a_whole_table(step) for step in plans)
+
+
+OF_EVENTS: dict[str, Callable[[SqlStore], object]] = {
+    "list": QUESTIONS["events further on"],
+    "timeline": QUESTIONS["timeline, further on"],
+    "scan": lambda store: next(iter(store.scan(ORIGIN, Position(SIZE * 3 // 4), Position(SIZE)))),
+}
+
+
+@pytest.mark.parametrize("question", OF_EVENTS)
+def test_events_are_found_before_anything_is_joined_to_them(filled: SqlStore, question: str) -> None:
+    """Limited after the join, PostgreSQL may merge with all entries that come before: the later, the slower."""
+    with explained(filled) as plans:
+        OF_EVENTS[question](filled)
+    of_events = [at for at, step in enumerate(plans) if "entries" in step]
+    limits = [
+        at for at, step in enumerate(plans) if re.search(r"\bLimit\b|CO-ROUTINE some|MATERIALIZE some", step)
+    ]
+    assert of_events
+    if filled._database.dialect == "sqlite":
+        assert min(limits) < min(of_events)
+    else:  # indented below the joins, not above them
+        joined = next(at for at, step in enumerate(plans) if "Join" in step or "Nested Loop" in step)
+        assert min(at for at in limits if at >= joined - 1) > joined

@@ -175,7 +175,7 @@ def api_key_row(value: ApiKey, log_number: int) -> Stored:
 
 
 def event(row: AnyRow) -> Committed:
-    """From a row of `reading.EVENTS`."""
+    """From a row of `reading.events_query`."""
     position, leaf, entry, packed, key, type_, phase, subject, time, party_, received = row
     if type(entry) is not bytes or None in (type_, subject, party_):
         raise TypeError("an event without its entry or a name")

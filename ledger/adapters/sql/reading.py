@@ -44,35 +44,37 @@ _node = NodeRow.table().c
 _head = HeadRow.table().c
 
 
-def _events() -> AnyQuery:
-    """Outer joins, so that an event whose entry or name is gone is not passed over in silence."""
-    source = (
-        EventRow.table()
-        .outerjoin(EntryRow.table())
-        .outerjoin(
-            DisclosuresRow.table(),
-            (_disclosures.log == event.log) & (_disclosures.position == event.position),
-        )
+def events_query(
+    log: int, where: Sequence[ColumnElement[bool]], order: Sequence[Column[Any]], limit: int
+) -> AnyQuery:
+    """Rows for `codec.event`, in any order: the first `limit` events that match.
+
+    They are found first, and only then joined: asked for both at once, PostgreSQL's planner may read the entries of all
+    positions before them, since it knows of none of these where the events begin. Outer joins, so that an event whose
+    entry or name is gone is not passed over in silence.
+    """
+    some = select(*event).where(event.log == log, *where).order_by(*order).limit(clip(limit)).subquery("some")
+    at = some.c
+    source = some.outerjoin(EntryRow.table(), (_entry.log == at.log) & (_entry.position == at.position))
+    source = source.outerjoin(
+        DisclosuresRow.table(), (_disclosures.log == at.log) & (_disclosures.position == at.position)
     )
     for name, table in NAMES.items():
-        source = source.outerjoin(table, (table.c.log == event.log) & (table.c.id == event[name]))
+        source = source.outerjoin(table, (table.c.log == at.log) & (table.c.id == at[name]))
     return select(
-        event.position,
-        event.leaf,
+        at.position,
+        at.leaf,
         _entry.entry,
         _disclosures.packed,
-        event.key,
+        at.key,
         NAMES["type"].c.text,
         NAMES["phase"].c.text,
         NAMES["subject"].c.text,
-        event.time,
+        at.time,
         NAMES["party"].c.text,
-        event.received,
+        at.received,
     ).select_from(source)
 
-
-EVENTS = _events()
-"""Rows for `codec.event`."""
 
 ANCHORINGS = select(
     _anchoring.first,
@@ -148,8 +150,9 @@ def events(
     connection: Connection, log: int, where: Sequence[ColumnElement[bool]], limit: int
 ) -> list[Committed]:
     """Events that match, in order of position."""
-    query = EVENTS.where(event.log == log, *where).order_by(event.position).limit(clip(limit))
-    return codec.read_all(connection.execute(query), codec.event)
+    query = events_query(log, where, [event.position], limit)
+    found = codec.read_all(connection.execute(query), codec.event)
+    return sorted(found, key=lambda it: it.position)
 
 
 def leaves(connection: Connection, log: int, start: int, stop: int) -> list[bytes]:

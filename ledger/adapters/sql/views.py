@@ -256,8 +256,9 @@ class Views(Registers):
                 _event.time >= clip(time),
                 (_event.time > clip(time)) | (_event.position > clip(position)),
             ]
-        query = reading.EVENTS.where(_event.log == log, *where).order_by(_event.time, _event.position)
-        return codec.read_all(self._rows(query.limit(clip(limit))), codec.event)
+        query = reading.events_query(log, where, [_event.time, _event.position], limit)
+        found = codec.read_all(self._rows(query), codec.event)
+        return sorted(found, key=lambda it: (it.time, it.position))
 
     def _view(self, origin: Origin, query: AnyQuery) -> Sequence[AnyRow]:
         """Rows of projections."""
