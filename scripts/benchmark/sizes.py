@@ -69,9 +69,9 @@ QUICK = Sizes(
     tree_leaves=1_000_000,
     leaves={SQLITE: (10_000, 50_000), POSTGRESQL: (10_000, 50_000)},
     proofs=100,
-    anchoring_seconds=10.0,
-    accesses=30_000,
-    repeats=10,
+    anchoring_seconds=6.0,
+    accesses=15_000,
+    repeats=6,
 )
 
 SMOKE = Sizes(
