@@ -71,7 +71,7 @@ QUICK = Sizes(
     proofs=100,
     anchoring_seconds=6.0,
     accesses=15_000,
-    repeats=6,
+    repeats=3,
 )
 
 SMOKE = Sizes(
