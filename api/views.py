@@ -47,8 +47,8 @@ def push_json(result: PushResult) -> bytes:
         {
             "events": [
                 {
-                    "source": pushed.event.source,
-                    "id": pushed.event.id,
+                    "source": pushed.statement.source,
+                    "id": pushed.statement.id,
                     "status": pushed.status.value,
                     "position": pushed.position,
                     "leaf": pushed.leaf.base64,

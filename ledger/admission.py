@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.entry import Statement
 from ledger.errors import LedgerError, NotSigned
 from ledger.merkle import leaf_hash
 from ledger.note import VerifierKey
 from ledger.push import PushHead, open_push, read_push
 from ledger.records import Log, PartyKey, PushSignature
-from ledger.statement import statement_bytes
+from ledger.statement import Statement
 from ledger.types import Digest, PartyId, Position, format_time
 
 
@@ -55,7 +54,7 @@ def check_signature(
         if log.require_signature:
             raise NotSigned("this log takes only pushes that their party has signed")
         return None
-    leaves = tuple(leaf_hash(statement_bytes(statement)) for statement in statements)
+    leaves = tuple(leaf_hash(statement.content) for statement in statements)
     key = _signer(note, party, keys)
     try:
         head = open_push(note, VerifierKey.parse(key.verifier_key))

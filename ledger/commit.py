@@ -13,11 +13,12 @@ from enum import StrEnum
 
 from ledger.admission import CheckedSignature
 from ledger.disclosure import parse_disclosures
-from ledger.entry import Event, Statement, make_entry, parse_entry, same_content
+from ledger.entry import parse_entry, same_content
 from ledger.errors import Conflict, LedgerError, NotSigned
 from ledger.merkle import leaf_hash
 from ledger.ports import LogTransaction
 from ledger.records import Committed, ConflictAttempt, PushSignature, StoredReceipt
+from ledger.statement import Statement, make_entry
 from ledger.types import Digest, Origin, PartyId, Position
 
 
@@ -32,7 +33,7 @@ class PushStatus(StrEnum):
 class Pushed:
     """One pushed event: where it stands, and which of the push's receipts covers it."""
 
-    event: Event
+    statement: Statement
     status: PushStatus
     position: Position
     leaf: Digest
@@ -81,7 +82,7 @@ class Group:
 
     def find(self, pushes: Sequence[Prepared]) -> None:
         """Look for what these pushes bring, all at once; `take` goes by it."""
-        keys = {statement.event.key for push in pushes for statement in push.statements}
+        keys = {statement.key for push in pushes for statement in push.statements}
         self._known |= self._transaction.find(list(keys))
 
     def take(self, push: Prepared) -> None:
@@ -126,7 +127,7 @@ class PushWork:
         self.party = party
         self.received = received
         self.fresh: list[Committed] = []
-        self.placed: list[tuple[Event, PushStatus, Committed]] = []
+        self.placed: list[tuple[Statement, PushStatus, Committed]] = []
         self.standing: set[Position] = set()
         """Where its duplicates stand that were there before it."""
         self.error: LedgerError | None = None
@@ -138,38 +139,36 @@ class PushWork:
     def sort(self, statements: Sequence[Statement], known: dict[Digest, Committed]) -> None:
         own: dict[Digest, Committed] = {}
         for statement in statements:
-            event = statement.event
-            key = event.key
+            key = statement.key
             standing = own.get(key) or known.get(key)
             if standing is None:
-                own[key] = committed = self._committed(statement, key)
+                own[key] = committed = self._committed(statement)
                 self.fresh.append(committed)
-                self.placed.append((event, PushStatus.ACCEPTED, committed))
-            elif standing.party == self.party and is_same_event(event, standing):
-                self.placed.append((event, PushStatus.DUPLICATE, standing))
+                self.placed.append((statement, PushStatus.ACCEPTED, committed))
+            elif standing.party == self.party and is_same_event(statement, standing):
+                self.placed.append((statement, PushStatus.DUPLICATE, standing))
                 if self._stands(standing):
                     self.standing.add(standing.position)
             else:
-                committed = self._committed(statement, key)
+                committed = self._committed(statement)
                 self._conflicts.append(
                     ConflictAttempt(standing.position, committed.entry, committed.disclosures, self.received)
                 )
         if self._conflicts:
             self.error = self._conflict()
 
-    def _committed(self, statement: Statement, key: Digest) -> Committed:
-        event = statement.event
+    def _committed(self, statement: Statement) -> Committed:
         entry = make_entry(statement, self.origin, self.party, self.received)
         return Committed(
             position=Position(self._size + len(self.fresh)),
             leaf=leaf_hash(entry),
             entry=entry,
             disclosures=statement.texts,
-            key=key,
-            type=event.type,
-            phase=event.phase,
-            subject=event.subject,
-            time=event.time,
+            key=statement.key,
+            type=statement.type,
+            phase=statement.phase,
+            subject=statement.subject,
+            time=statement.time,
             party=self.party,
             received=self.received,
         )
@@ -204,6 +203,6 @@ class PushWork:
         )
 
 
-def is_same_event(event: Event, standing: Committed) -> bool:
-    """Whether `event` is what stands committed (I3)."""
-    return same_content(event, parse_entry(standing.entry), parse_disclosures(standing.disclosures))
+def is_same_event(statement: Statement, standing: Committed) -> bool:
+    """Whether `statement` is of the event that stands committed (I3)."""
+    return same_content(statement.event, parse_entry(standing.entry), parse_disclosures(standing.disclosures))

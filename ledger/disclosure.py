@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from ledger import canonical
 from ledger.canonical import Value
@@ -52,6 +52,46 @@ class Disclosure(NamedTuple):
         return digest_of(self.text)
 
 
+class DisclosureTexts(Sequence[str]):
+    """The texts of an event's disclosures, kept as the arrays that they are the base64url of.
+
+    `arrays` are canonical JSON, so none holds a line feed, and one stands between two. Equal to any sequence of the
+    same texts.
+    """
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, arrays: bytes) -> None:
+        self.arrays = arrays
+
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(map(to_base64url, self.arrays.split(b"\n"))) if self.arrays else ()
+
+    def __len__(self) -> int:
+        return self.arrays.count(b"\n") + 1 if self.arrays else 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self._texts()[index]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DisclosureTexts):
+            return self.arrays == other.arrays
+        return isinstance(other, tuple | list) and self._texts() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._texts())
+
+    def __repr__(self) -> str:
+        return repr(self._texts())
+
+
 def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
     """A function that answers a fresh salt at each call, for one thread. Drawing many at once is cheaper than each.
 
@@ -69,11 +109,16 @@ def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
 
 def disclosure_text(salt: bytes, name: str, value: Value) -> str:
     """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
+    return to_base64url(disclosure_array(salt, name, value))
+
+
+def disclosure_array(salt: bytes, name: str, value: Value) -> bytes:
+    """The array that `disclosure_text` is the base64url of, in canonical JSON."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
     if name in RESERVED:
         raise MalformedInput("a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name))
-    return to_base64url(canonical.encode([to_base64url(salt), name, value]))
+    return canonical.encode([to_base64url(salt), name, value])
 
 
 def digest_of(text: str) -> str:

@@ -16,7 +16,7 @@ party says; the rest is what the ledger adds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,9 +25,9 @@ from typing import cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, Disclosure, digest_of, disclosure_text, parse_disclosures
+from ledger.disclosure import RESERVED, Disclosure
 from ledger.errors import InvalidEvent, MalformedInput, TooLarge
-from ledger.types import Digest, Origin, PartyId, format_time, parse_origin, parse_party_id, parse_time
+from ledger.types import Digest, Origin, PartyId, parse_origin, parse_party_id, parse_time
 
 VERSION = 1
 _MEMBERS = ("v", "log", "event", "data", "party", "received")
@@ -44,7 +44,8 @@ class Phase(StrEnum):
     STORAGE = "storage"
 
 
-_PHASES = {phase.value: phase for phase in Phase}
+PHASES = {phase.value: phase for phase in Phase}
+"""By their words: a lookup is faster than a call of the class."""
 
 _OPAQUE = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
 _HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -109,7 +110,7 @@ class Event:
 
     @property
     def phase(self) -> Phase:
-        return _PHASES[self.attributes["phase"]]
+        return PHASES[self.attributes["phase"]]
 
     @property
     def subject(self) -> str:
@@ -229,50 +230,6 @@ def _data_problems(data: Value) -> list[tuple[str, str]]:
     if not isinstance(data, dict):
         return [("data", "expected a JSON object")]
     return [(f"data.{name}", "a name that RFC 9901 reserves") for name in data if name in RESERVED]
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """An event turned into commitments, with the texts of the disclosures that open them."""
-
-    event: Event
-    data: Object
-    texts: tuple[str, ...]
-
-    @property
-    def disclosures(self) -> tuple[Disclosure, ...]:
-        return tuple(parse_disclosures(self.texts))
-
-
-def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
-    """Turn `data` into salted digests, sorted, beside the members that its type keeps visible (RFC 9901 §4.2.4.1).
-
-    `salt` answers 16 fresh random bytes at each call.
-    """
-    data: Object = {}
-    texts = []
-    for name, value in event.data.items():
-        if name in visible:
-            data[name] = value
-        else:
-            texts.append(disclosure_text(salt(), name, value))
-    data["_sd"] = sorted(map(digest_of, texts))  # type: ignore[assignment]  # list is invariant
-    data["_sd_alg"] = SD_ALG
-    return Statement(event, data, tuple(texts))
-
-
-def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:
-    """The canonical bytes that are committed. `received` is Unix milliseconds."""
-    return canonical.encode(
-        {
-            "v": VERSION,
-            "log": origin,
-            "event": dict(statement.event.attributes),
-            "data": statement.data,
-            "party": party,
-            "received": format_time(received),
-        }
-    )
 
 
 @dataclass(frozen=True, slots=True)

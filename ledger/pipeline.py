@@ -12,18 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
-from ledger import catalogue
+from ledger.accept import accept
 from ledger.admission import check_signature
 from ledger.anchoring import AnchorMachine
 from ledger.batch import BatchHeader, close_batch
 from ledger.canonical import Value
 from ledger.commit import Group, Prepared, Pushed, PushResult, PushWork
-from ledger.disclosure import salts
-from ledger.entry import Event, Statement, commit_event, parse_event
 from ledger.errors import (
-    InvalidEvent,
     LedgerError,
-    TooLarge,
     Unavailable,
 )
 from ledger.guard import HistoryGuard
@@ -37,10 +33,9 @@ from ledger.records import (
     Anchoring,
     Committed,
     Log,
-    PartyKey,
     StoredReceipt,
 )
-from ledger.statement import StatementReader, VisibleMembers
+from ledger.statement import Statement
 from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer, tell_pushed
 from ledger.types import Origin, PartyId, Position, log_id
 
@@ -118,12 +113,29 @@ class Pipeline:
         self, origin: Origin, party: PartyId, values: Sequence[Value], signature: str | None = None
     ) -> Prepared:
         """All of a push that needs no lock: checked and salted, ready for `commit`. Raises as `push`."""
-        log = self.log(origin)
+        signed = signature is not None
         try:
-            statements = self.accept(values, opaque=log.opaque, signed=signature is not None)
-            signed = check_signature(log, party, statements, signature, self._keys(party, signature))
+            statements = accept(
+                values,
+                self._random_bytes,
+                self.policy.max_push,
+                opaque=self.log(origin).opaque,
+                signed=signed,
+            )
         except LedgerError as error:
             tell_pushed(self.meter, origin, error, len(values))
+            raise
+        return self.admit(origin, party, statements, signature)
+
+    def admit(
+        self, origin: Origin, party: PartyId, statements: Sequence[Statement], signature: str | None = None
+    ) -> Prepared:
+        """As `prepare`, of events that are accepted already (`ledger.accept`). Raises NotSigned."""
+        try:
+            keys = () if signature is None else self.store.party_keys(party)
+            signed = check_signature(self.log(origin), party, statements, signature, keys)
+        except LedgerError as error:
+            tell_pushed(self.meter, origin, error, len(statements))
             raise
         return Prepared(party, statements, signed)
 
@@ -162,47 +174,6 @@ class Pipeline:
         """As `log`, without asking the store: None if it was not asked before."""
         return self._logs.get(origin)
 
-    def _keys(self, party: PartyId, signature: str | None) -> Sequence[PartyKey]:
-        return () if signature is None else self.store.party_keys(party)
-
-    def accept(
-        self, values: Sequence[Value], *, opaque: bool = False, signed: bool = False
-    ) -> list[Statement]:
-        """Hold events against the envelope and their types, and salt them. Pure but for the salts.
-
-        With `opaque`, types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`). With
-        `signed`, the values are statements, which their party has salted.
-        """
-        if not values:
-            raise InvalidEvent("nothing to push", expected="at least one event")
-        if len(values) > self.policy.max_push:
-            raise TooLarge(
-                "too many events at once", expected=f"at most {self.policy.max_push}", got=len(values)
-            )
-        problems: list[dict[str, str]] = []
-        statements = []
-        read = StatementReader().read if signed else _salted(salts(self._random_bytes))
-        for number, value in enumerate(values):
-            try:
-                statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
-            except InvalidEvent as error:
-                problems += [
-                    {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
-                    for problem in error.details.get("problems", [{"at": "", "problem": error.message}])
-                ]
-            except TooLarge as error:
-                raise TooLarge(
-                    f"event {number}: {error.message}", expected=error.expected, got=error.got
-                ) from None
-        if problems:
-            first = problems[0]
-            raise InvalidEvent(
-                f"{len(problems)} problem(s), the first at {first['at']}: {first['problem']}",
-                advice="Nothing of this push was taken; correct it and push it whole again.",
-                details={"problems": problems[:100]},
-            )
-        return statements
-
     def _received(self, now: int, transaction: LogTransaction) -> int:
         """The push's time in the log, which never runs backwards."""
         last = transaction.head.last_received
@@ -232,13 +203,13 @@ class Pipeline:
         firsts = [receipt.first for receipt in receipts]
         pushed = tuple(
             Pushed(
-                event,
+                statement,
                 status,
                 committed.position,
                 committed.leaf,
                 bisect_right(firsts, committed.position) - 1,
             )
-            for event, status, committed in work.placed
+            for statement, status, committed in work.placed
         )
         return PushResult(pushed, tuple(receipt.note for receipt in receipts))
 
@@ -334,21 +305,6 @@ class Pipeline:
         """Drop the projections and make them again; answers how many events they were made from."""
         self.store.drop_projections(origin)
         return self.project(origin, progress=progress)
-
-
-def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Statement]:
-    """Reads an event, and salts it."""
-
-    def read(value: Value, visible: VisibleMembers) -> Statement:
-        event = parse_event(value)
-        return commit_event(event, visible(event), salt)
-
-    return read
-
-
-def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
-    """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
-    return catalogue.check_event(event, allow_opaque=opaque).visible
 
 
 def _portions(events: Iterable[Committed], most: int, most_bytes: int) -> Iterator[list[Committed]]:

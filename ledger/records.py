@@ -106,7 +106,7 @@ class Committed:
     position: Position
     leaf: Digest
     entry: bytes
-    disclosures: tuple[str, ...]
+    disclosures: Sequence[str]
     key: Digest
     type: str
     phase: Phase
@@ -150,7 +150,7 @@ class ConflictAttempt:
     position: Position
     """Of the event that stands."""
     entry: bytes
-    disclosures: tuple[str, ...]
+    disclosures: Sequence[str]
     received: int
 
 

@@ -5,41 +5,113 @@ A statement is an entry (`ledger.entry`) less `log`, `party` and `received`. The
 
     entry      {"data":{…},"event":{…},"log":"ledger.example/acme-live","party":"acme","received":"…","v":1}
     statement  {"data":{…},"event":{…},"v":1}
-
-A party that signs its push (`ledger.push`) salts its own disclosures and sends, for each statement, a JSON object of
-exactly three members, of which the digests follow::
-
-    {"event": {…attributes…}, "visible": {…members that the type keeps visible…}, "disclosures": ["WyI…", …]}
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import TypeAlias
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
 
 from ledger import canonical
-from ledger.canonical import Object, Value
-from ledger.disclosure import RESERVED, Disclosure
-from ledger.entry import SD_ALG, VERSION, Event, Statement, invalid, parse_event
+from ledger.canonical import Object
+from ledger.disclosure import (
+    RESERVED,
+    Disclosure,
+    DisclosureTexts,
+    digest_of,
+    disclosure_array,
+    parse_disclosures,
+)
+from ledger.entry import PHASES, SD_ALG, VERSION, Event, Phase
 from ledger.errors import MalformedInput
-from ledger.types import Origin, PartyId, format_time, from_base64url
-
-VisibleMembers: TypeAlias = "Callable[[Event], frozenset[str]]"
-"""Holds an event against its type (raises InvalidEvent), and answers which members that keeps visible."""
+from ledger.types import Digest, Origin, PartyId, format_time, to_base64url
 
 _END = b',"v":1}'
-_FORM = 'expected the base64url of ["salt", "name", value]'
-_SALT = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
-"""The base64url of 16 bytes: the last character holds two bits and four zeros."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
-"""A name that may be told in an error: one that looks otherwise might be somebody's address."""
 
 
-def statement_bytes(statement: Statement) -> bytes:
-    """The canonical bytes of a statement."""
-    return canonical.encode({"v": VERSION, "event": dict(statement.event.attributes), "data": statement.data})
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An event turned into commitments, with the texts of the disclosures that open them.
+
+    `content` is what the party says, in canonical bytes; `key` and `time` are the event's. It holds little but bytes,
+    so that it goes cheaply from one process to another; what they say is read when it is asked for.
+    """
+
+    attributes: Mapping[str, str]
+    content: bytes
+    texts: Sequence[str]
+    key: Digest
+    time: int
+
+    @property
+    def source(self) -> str:
+        return self.attributes["source"]
+
+    @property
+    def id(self) -> str:
+        return self.attributes["id"]
+
+    @property
+    def type(self) -> str:
+        return self.attributes["type"]
+
+    @property
+    def phase(self) -> Phase:
+        return PHASES[self.attributes["phase"]]
+
+    @property
+    def subject(self) -> str:
+        return self.attributes["subject"]
+
+    @property
+    def data(self) -> Object:
+        """Visible members, and the digests of the others."""
+        return cast(Object, canonical.parse_object(self.content)["data"])
+
+    @property
+    def visible(self) -> Object:
+        """The members that stay visible."""
+        return {name: value for name, value in self.data.items() if name not in RESERVED}
+
+    @property
+    def disclosures(self) -> tuple[Disclosure, ...]:
+        return tuple(parse_disclosures(self.texts))
+
+    @property
+    def event(self) -> Event:
+        """The event as its party sent it."""
+        return Event(self.attributes, {**self.visible, **{d.name: d.value for d in self.disclosures}})
+
+
+def make_statement(event: Event, data: Object, texts: Sequence[str]) -> Statement:
+    """The statement of an event whose data is committed to by `data`, which `texts` open."""
+    attributes = event.attributes
+    content = canonical.encode({"v": VERSION, "event": cast(Object, attributes), "data": data})
+    return Statement(attributes, content, texts, event.key, event.time)
+
+
+def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
+    """Turn `data` into salted digests, sorted, beside the members that its type keeps visible (RFC 9901 §4.2.4.1).
+
+    `salt` answers 16 fresh random bytes at each call.
+    """
+    data: Object = {}
+    arrays = []
+    for name, value in event.data.items():
+        if name in visible:
+            data[name] = value
+        else:
+            arrays.append(disclosure_array(salt(), name, value))
+    data["_sd"] = sorted(map(digest_of, map(to_base64url, arrays)))  # type: ignore[assignment]  # list is invariant
+    data["_sd_alg"] = SD_ALG
+    return make_statement(event, data, DisclosureTexts(b"\n".join(arrays)))
+
+
+def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:
+    """The canonical bytes that are committed. `received` is Unix milliseconds."""
+    return entry_of(statement.content, origin, party, received)
 
 
 def entry_of(statement: bytes, origin: Origin, party: PartyId, received: int) -> bytes:
@@ -61,103 +133,7 @@ def statement_of(entry: bytes, origin: Origin, party: PartyId, received: int) ->
     return entry.removesuffix(added) + _END
 
 
+@lru_cache(maxsize=64)
 def _added(origin: Origin, party: PartyId, received: int) -> bytes:
     # None of the three forms has a character that JSON would escape.
     return f',"log":"{origin}","party":"{party}","received":"{format_time(received)}"'.encode() + _END
-
-
-def statement_object(statement: Statement) -> Object:
-    """What a party sends of a statement; sibling of `StatementReader.read`."""
-    return {
-        "event": dict(statement.event.attributes),
-        "visible": {name: value for name, value in statement.data.items() if name not in ("_sd", "_sd_alg")},
-        "disclosures": list(statement.texts),
-    }
-
-
-class StatementReader:
-    """Reads the statements of one push, in which no salt may stand twice."""
-
-    def __init__(self) -> None:
-        self._salts: set[str] = set()
-
-    def read(self, value: Value, visible_of: VisibleMembers) -> Statement:
-        """The statement that a party sent as a JSON value, held against the rules of its envelope and its type.
-
-        A disclosure must be canonical and its salt of 16 bytes. The members that are not disclosures must be those
-        that the type keeps visible: what may be personal would stand in the log for ever (I4), and what never is
-        would be missing where everybody may read it.
-
-        Raises:
-            InvalidEvent: with `details["problems"]`, each naming a place.
-            TooLarge: as `parse_event`.
-        """
-        attributes, visible, texts = _members(value)
-        problems: list[tuple[str, str]] = []
-        disclosures: list[Disclosure] = []
-        names = set(visible)
-        for number, text in enumerate(texts):
-            disclosure = self._disclosure(text)
-            if isinstance(disclosure, str):
-                problems.append((f"disclosures[{number}]", disclosure))
-            elif disclosure.name in names:
-                problems.append((f"disclosures[{number}]", "a member that is there already"))
-            else:
-                names.add(disclosure.name)
-                disclosures.append(disclosure)
-        if problems:
-            raise invalid(problems)
-        data = {**visible, **{d.name: d.value for d in disclosures}}
-        event = parse_event({**attributes, "data": data})
-        problems = _misplaced(event, visible.keys(), visible_of(event))
-        if problems:
-            raise invalid(problems)
-        return Statement(event, _committed(visible, disclosures), tuple(d.text for d in disclosures))
-
-    def _disclosure(self, text: Value) -> Disclosure | str:
-        """A disclosure, or what is wrong with it: in words that quote nothing of it."""
-        try:
-            data = from_base64url(text) if isinstance(text, str) else b""
-            array = canonical.parse(data)
-        except MalformedInput:
-            return _FORM
-        match array:
-            case [str(salt), str(name), value] if isinstance(text, str) and name not in RESERVED:
-                pass
-            case _:
-                return _FORM
-        if not _SALT.fullmatch(salt):
-            return "expected a salt of 16 bytes in base64url"
-        if salt in self._salts:
-            return "a salt that stands twice in the push"
-        self._salts.add(salt)
-        if canonical.encode(array) != data:
-            return "expected canonical JSON (RFC 8785) under the base64url"
-        return Disclosure(text, name, value)
-
-
-def _members(value: Value) -> tuple[Object, Object, list[Value]]:
-    match value:
-        case {"event": dict(event), "visible": dict(visible), "disclosures": list(disclosures), **more} if (
-            not more
-        ):
-            if "data" in event:
-                raise invalid([("event.data", "expected in visible and disclosures")])
-            return event, visible, disclosures
-    raise invalid([("", "expected a JSON object of event, visible and disclosures")])
-
-
-def _committed(visible: Mapping[str, Value], disclosures: Sequence[Disclosure]) -> Object:
-    digests: list[Value] = []
-    digests += sorted(disclosure.digest for disclosure in disclosures)
-    return {**visible, "_sd": digests, "_sd_alg": SD_ALG}
-
-
-def _misplaced(event: Event, shown: AbstractSet[str], visible: frozenset[str]) -> list[tuple[str, str]]:
-    """Members that are shown though their type salts them, and the other way round."""
-    problems = [
-        (f"visible.{name}" if _NAME.fullmatch(name) else "visible", "expected as a disclosure")
-        for name in sorted(shown - visible)
-    ]
-    hidden = (event.data.keys() & visible) - shown
-    return problems + [(f"visible.{name}", "missing: its type keeps it visible") for name in sorted(hidden)]

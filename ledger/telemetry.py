@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeAlias
 
-from ledger.entry import Event
 from ledger.errors import Conflict, IntegrityError, LedgerError, Unavailable
 from ledger.types import Origin
 
@@ -124,9 +123,14 @@ NO_METER: Meter = _NoMeter()
 NO_TRACER: Tracer = _NoTracer()
 
 
+class _Typed(Protocol):
+    @property
+    def type(self) -> str: ...
+
+
 class _Pushed(Protocol):
     @property
-    def event(self) -> Event: ...
+    def statement(self) -> _Typed: ...
     @property
     def status(self) -> str: ...
 
@@ -142,7 +146,7 @@ def tell_pushed(meter: Meter, origin: Origin, outcome: _Result | LedgerError, ev
         named = _outcome(outcome)
         meter.pushed(origin, named, {("", named): events})
         return
-    counts = Counter((pushed.event.type, str(pushed.status)) for pushed in outcome.events)
+    counts = Counter((pushed.statement.type, str(pushed.status)) for pushed in outcome.events)
     new = any(status == "accepted" for _, status in counts)
     meter.pushed(origin, "accepted" if new else "duplicate", counts)
 

@@ -19,8 +19,9 @@ from ledger import catalogue
 from ledger.adapters.sql.packing import joined
 from ledger.canonical import Object
 from ledger.disclosure import salts
-from ledger.entry import commit_event, make_entry, parse_event
+from ledger.entry import parse_event
 from ledger.scenario import scenario
+from ledger.statement import commit_event, make_entry
 from ledger.types import Origin, PartyId
 
 ID = 32768

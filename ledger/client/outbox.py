@@ -31,9 +31,10 @@ from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.client.pushes import PushAnswer, salted
 from ledger.disclosure import SALT_BYTES
-from ledger.entry import Event, Statement, parse_event
+from ledger.entry import Event, parse_event
 from ledger.errors import Conflict, MalformedInput, NotFound, StoreUnavailable
-from ledger.statement import StatementReader, statement_object
+from ledger.salted import StatementReader, statement_object
+from ledger.statement import Statement
 from ledger.types import Origin, parse_origin
 
 BATCH_EVENTS = 1000

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 
 from ledger import canonical, catalogue
 from ledger.canonical import Value
-from ledger.entry import Event, Statement, commit_event, parse_event
+from ledger.entry import Event, parse_event
 from ledger.errors import InclusionRefuted, InputError, InvalidEvent, MalformedInput
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey
 from ledger.push import MEDIA_TYPE, PushHead, push_document, sign_push
 from ledger.receipt import Receipt, open_receipt
-from ledger.statement import entry_of, statement_bytes, statement_object
+from ledger.salted import statement_object
+from ledger.statement import Statement, commit_event, entry_of
 from ledger.types import Digest, Origin, PartyId, Position
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def events_ready(values: Iterable[Value]) -> Ready:
 
 def signed_ready(statements: Sequence[Statement], origin: Origin, signer: Signer) -> Ready:
     """Statements that their party has salted, signed by it."""
-    texts = tuple(map(statement_bytes, statements))
+    texts = tuple(statement.content for statement in statements)
     head = PushHead.over(origin, list(map(leaf_hash, texts)))
     document = push_document(
         sign_push(head, signer.key, signer.sign), [statement_object(statement) for statement in statements]
@@ -79,7 +80,7 @@ def signed_ready(statements: Sequence[Statement], origin: Origin, signer: Signer
     return Ready(
         canonical.encode(document),
         MEDIA_TYPE,
-        tuple((statement.event.source, statement.event.id) for statement in statements),
+        tuple((statement.source, statement.id) for statement in statements),
         texts,
         PartyId(signer.key.name),
     )

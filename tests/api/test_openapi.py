@@ -26,8 +26,8 @@ from ledger import catalogue
 from ledger.entry import event_time
 from ledger.push import MEDIA_TYPE as SIGNED_PUSH
 from ledger.push import parse_push
+from ledger.salted import StatementReader
 from ledger.scenario import scenario
-from ledger.statement import StatementReader
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 DOCUMENT: dict[str, Any] = create_app(None).openapi()  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from ledger.anchor import ContractRef
 from ledger.batch import BatchHeader, close_batch
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.disclosure import Disclosure
-from ledger.entry import Statement, commit_event, make_entry, parse_event
+from ledger.entry import parse_event
 from ledger.evidence import build_package
 from ledger.merkle import BatchTree, NodeId, append_nodes, leaf_hash, log_consistency, log_root
 from ledger.note import VerifierKey
@@ -42,8 +42,9 @@ from ledger.records import (
     SealedBatch,
     StoredCheckpoint,
 )
+from ledger.salted import statement_object
 from ledger.signer import KeySigner
-from ledger.statement import statement_bytes, statement_object
+from ledger.statement import Statement, commit_event, make_entry
 from ledger.types import BatchNo, Digest, Origin, PartyId, Position, from_base64url, log_id, parse_time
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +170,7 @@ class ExampleLog:
         self.receipts.append(sign_receipt(receipt, self.key, self.sign))
         repeated = [salted(REPEATED, numbered_salts(b"other salt %d"))] if first else []
         self.pushed.append(repeated + self.statements[first:])
-        leaves = tuple(leaf_hash(statement_bytes(statement)) for statement in self.pushed[-1])
+        leaves = tuple(leaf_hash(statement.content) for statement in self.pushed[-1])
         note = sign_push(PushHead.over(ORIGIN, leaves), self.party.key, self.party.sign)
         self.signatures_kept.append(PushSignature(Position(first), len(values), note, leaves))
 
@@ -271,7 +272,7 @@ def _signed() -> dict[str, bytes]:
     return {
         "party-key.txt": _party_key(example).encode(),
         "party.vkey": f"{example.party.key}\n".encode(),
-        "statement-1.json": statement_bytes(example.statements[1]),
+        "statement-1.json": example.statements[1].content,
         "push-0.json": pretty(push),
         "signature-0.txt": first.note.encode(),
         "signature-1.txt": second.note.encode(),

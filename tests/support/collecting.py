@@ -6,7 +6,8 @@ from typing import Any
 
 from ledger.catalogue import find
 from ledger.collect import Collected, Collector, Outcome, SetAside, Tally, collect
-from ledger.entry import commit_event, make_entry, parse_event
+from ledger.entry import parse_event
+from ledger.statement import commit_event, make_entry
 from ledger.types import parse_origin, parse_party_id
 
 LINE_END = "the file ends within this line"

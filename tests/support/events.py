@@ -10,11 +10,12 @@ from support.stores import ACME, ORIGIN, append
 
 from ledger import catalogue
 from ledger.canonical import Object
-from ledger.entry import commit_event, make_entry, parse_event
+from ledger.entry import parse_event
 from ledger.merkle import leaf_hash
 from ledger.ports import Store
 from ledger.projections import project
 from ledger.records import Committed
+from ledger.statement import commit_event, make_entry
 from ledger.types import Position
 
 

@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.ledgers import PARTY, START, Bed
 
 from ledger import canonical, catalogue
-from ledger.entry import Statement, commit_event, parse_event
+from ledger.entry import parse_event
 from ledger.merkle import leaf_hash
 from ledger.push import PushHead, push_document, sign_push
 from ledger.records import PartyKey
+from ledger.salted import statement_object
 from ledger.signer import KeySigner
-from ledger.statement import statement_bytes, statement_object
+from ledger.statement import Statement, commit_event
 from ledger.types import Digest, Origin, PartyId
 
 _salts = itertools.count(1)
@@ -58,7 +59,7 @@ class SignedPush:
 def signed_push(origin: Origin, values: Sequence[Any], signer: KeySigner | None = None) -> SignedPush:
     signer = signer or party_signer()
     statements = tuple(map(salted, values))
-    head = PushHead.over(origin, [leaf_hash(statement_bytes(statement)) for statement in statements])
+    head = PushHead.over(origin, [leaf_hash(statement.content) for statement in statements])
     return SignedPush(sign_push(head, signer.key, signer.sign), statements)
 
 

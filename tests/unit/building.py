@@ -13,10 +13,11 @@ from ledger.anchor import Anchor, AnchoredBatch, ContractRef
 from ledger.batch import BatchHeader, close_batch
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.disclosure import Disclosure
-from ledger.entry import Event, Statement, commit_event, make_entry, parse_event
+from ledger.entry import Event, parse_event
 from ledger.merkle import BatchTree, NodeId, append_nodes, leaf_hash, log_inclusion, log_root
 from ledger.note import VerifierKey
 from ledger.proof import Proof
+from ledger.statement import Statement, commit_event, make_entry
 from ledger.types import BatchNo, Digest, Origin, PartyId, Position, log_id
 
 ORIGIN = Origin("ledger.example/acme-live")

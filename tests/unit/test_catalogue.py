@@ -19,9 +19,10 @@ from ledger.canonical import Object
 from ledger.catalogue.base import BEFORE, NAMESPACE, PROPOSED, Country, Data, EventType, OpaqueType, Text
 from ledger.catalogue.shared import PartyRole
 from ledger.disclosure import SALT_BYTES
-from ledger.entry import Phase, commit_event, parse_event
+from ledger.entry import Phase, parse_event
 from ledger.errors import InvalidEvent
 from ledger.records import Role
+from ledger.statement import commit_event
 
 PSEUDONYM = "q3xR0sY2kVb7nDfA"
 PUBLISHED = Path(__file__).parents[1] / "vectors" / "catalogue" / "fingerprints.json"

@@ -19,8 +19,9 @@ from support.shared_data import shared_file
 from ledger import canonical
 from ledger.catalogue import ACCESS, check_event
 from ledger.collect import CloudTrail, Collected, Outcome, SetAside, Tally, collect, files
-from ledger.entry import Phase, commit_event, make_entry, parse_entry, parse_event
+from ledger.entry import Phase, parse_entry, parse_event
 from ledger.errors import NotFound
+from ledger.statement import commit_event, make_entry
 from ledger.types import Digest, parse_origin, parse_party_id
 
 RECORD: dict[str, Any] = {

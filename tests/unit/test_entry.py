@@ -17,16 +17,15 @@ from ledger.entry import (
     REQUIRED,
     Event,
     Phase,
-    commit_event,
     event_key,
     event_time,
-    make_entry,
     parse_entry,
     parse_event,
     same_content,
 )
 from ledger.errors import InvalidEvent, LedgerError, MalformedInput, TooLarge
 from ledger.proof import MAX_BYTES, parse_proof, proof_document
+from ledger.statement import commit_event, make_entry
 from ledger.types import Digest, to_base64url
 
 from .building import ORIGIN, PARTY, RECEIVED, History, event, event_value, salts, statement

@@ -26,7 +26,15 @@ LAYERS = [
         "ledger.tiles",
     },
     {"ledger.entry", "ledger.catalogue", "ledger.batch", "ledger.checkpoint", "ledger.receipt"},
-    {"ledger.anchor", "ledger.proof", "ledger.records", "ledger.policy", "ledger.push", "ledger.statement"},
+    {
+        "ledger.anchor",
+        "ledger.proof",
+        "ledger.records",
+        "ledger.policy",
+        "ledger.push",
+        "ledger.statement",
+        "ledger.salted",
+    },
     {
         "ledger.ports",
         "ledger.paging",
@@ -40,6 +48,7 @@ LAYERS = [
         "ledger.client",
     },
     {
+        "ledger.accept",
         "ledger.admission",
         "ledger.guard",
         "ledger.anchoring",

@@ -11,11 +11,12 @@ from support.records import access_record, snapshot_record
 from ledger import catalogue
 from ledger.canonical import Object
 from ledger.disclosure import parse_disclosure
-from ledger.entry import commit_event, make_entry, parse_event
+from ledger.entry import parse_event
 from ledger.errors import IntegrityError
 from ledger.merkle import leaf_hash
 from ledger.projections import open_event, project
 from ledger.records import AccessRecord, Committed, SnapshotRecord
+from ledger.statement import commit_event, make_entry
 from ledger.types import PartyId, Position, parse_origin
 
 ACCESS: Object = {

@@ -20,7 +20,7 @@ from ledger.anchor import Anchor, AnchoredBatch, ContractRef, check_anchored
 from ledger.batch import BatchHeader
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.disclosure import Disclosure, disclose, parse_disclosure
-from ledger.entry import make_entry, parse_entry
+from ledger.entry import parse_entry
 from ledger.errors import (
     AnchorRefuted,
     DisclosureRefuted,
@@ -44,6 +44,7 @@ from ledger.proof import (
     proof_document,
 )
 from ledger.receipt import Receipt, sign_receipt
+from ledger.statement import make_entry
 from ledger.types import Digest, Position, from_base64, from_base64url, log_id, to_base64, to_base64url
 
 from .building import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger import canonical
 from ledger.checkpoint import open_checkpoint
-from ledger.entry import make_entry, parse_entry
+from ledger.entry import parse_entry
 from ledger.errors import InclusionRefuted, MalformedInput, SignatureRefuted, VerificationError
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import sign_note
@@ -30,7 +30,8 @@ from ledger.push import (
     sign_push,
 )
 from ledger.receipt import Receipt, open_receipt
-from ledger.statement import StatementReader, entry_of, statement_bytes, statement_object, statement_of
+from ledger.salted import StatementReader, statement_object
+from ledger.statement import entry_of, make_entry, statement_of
 from ledger.types import Digest, Origin, PartyId, Position, format_time
 
 from .building import ORIGIN, OTHER_ORIGIN, PARTY, RECEIVED, event_value, key_pair, statement
@@ -45,7 +46,7 @@ count 3
 root {ROOT.base64}
 """
 SIZE = 9
-STATEMENTS = [statement_bytes(statement(n)) for n in range(SIZE)]
+STATEMENTS = [statement(n).content for n in range(SIZE)]
 LEAVES = [leaf_hash(text) for text in STATEMENTS]
 NOTE = sign_push(PushHead.over(ORIGIN, LEAVES), SIGNER.key, SIGNER.sign)
 
@@ -158,7 +159,7 @@ def test_a_statement_comes_out_of_its_entry_and_goes_into_it(
     made = statement(n)
     entry = make_entry(made, origin, PartyId(party), received)
     text = statement_of(entry, origin, PartyId(party), received)
-    assert text == statement_bytes(made)
+    assert text == made.content
     assert entry_of(text, origin, PartyId(party), received) == entry
     value = canonical.parse_object(entry)
     for name in ("log", "party", "received"):
@@ -185,7 +186,7 @@ def test_what_stands_in_data_cannot_pass_for_what_the_ledger_adds() -> None:
     data = {**event_value()["data"], "outcome": end}
     made = statement(1, data=data)
     entry = make_entry(made, ORIGIN, PARTY, RECEIVED)
-    assert statement_of(entry, ORIGIN, PARTY, RECEIVED) == statement_bytes(made)
+    assert statement_of(entry, ORIGIN, PARTY, RECEIVED) == made.content
     assert parse_entry(entry).visible["outcome"] == end
 
 
@@ -194,7 +195,7 @@ def test_a_statement_reads_back_from_what_is_sent_of_it(shown: set[str]) -> None
     made = statement(1, visible=frozenset(shown))
     sent = canonical.parse(canonical.encode(statement_object(made)))
     read = StatementReader().read(sent, lambda event: frozenset(shown))
-    assert statement_bytes(read) == statement_bytes(made)
+    assert read.content == made.content
     assert read.disclosures == made.disclosures
     assert read.event.data == made.event.data
 

@@ -19,7 +19,7 @@ from ledger.note import sign_note
 from ledger.push import PushHead, sign_push
 from ledger.receipt import open_receipt
 from ledger.records import PartyKey
-from ledger.statement import statement_bytes, statement_of
+from ledger.statement import statement_of
 from ledger.types import Origin, Position, to_base64url
 
 SIGNER = party_signer()
@@ -58,7 +58,7 @@ def test_what_is_committed_is_what_the_party_signed(bed: Bed, strict: Origin) ->
     for statement, committed in zip(
         made.statements, bed.store.scan(strict, Position(0), Position(3)), strict=True
     ):
-        assert statement_of(committed.entry, strict, PARTY, receipt.received) == statement_bytes(statement)
+        assert statement_of(committed.entry, strict, PARTY, receipt.received) == statement.content
         assert committed.disclosures == tuple(d.text for d in statement.disclosures)
 
 
@@ -106,7 +106,7 @@ def test_a_push_of_old_and_new_events_keeps_the_signature_of_the_new_ones(bed: B
     kept = bed.store.signature(strict, Position(2))
     assert kept is not None
     assert (kept.first, kept.count) == (2, 3)
-    assert kept.leaves == tuple(leaf_hash(statement_bytes(statement)) for statement in made.statements)
+    assert kept.leaves == tuple(leaf_hash(statement.content) for statement in made.statements)
 
 
 def test_an_event_that_came_unsigned_stays_so(bed: Bed, origin: Origin) -> None:
@@ -222,7 +222,7 @@ def by_another_party(made: SignedPush, origin: Origin) -> SignedPush:
 
 def in_the_name_of_the_party(made: SignedPush, origin: Origin) -> SignedPush:
     """Signed by another key, under the registered key's id."""
-    head = PushHead.over(origin, [leaf_hash(statement_bytes(s)) for s in made.statements])
+    head = PushHead.over(origin, [leaf_hash(s.content) for s in made.statements])
     return replace(made, note=sign_push(head, SIGNER.key, party_signer(seed=90).sign))
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from ledger import canonical
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
 from ledger.canonical import Value
+from ledger.disclosure import DisclosureTexts
 from ledger.errors import IntegrityError, MalformedInput
 from ledger.types import Digest, from_base64url, to_base64, to_base64url
 
@@ -38,6 +39,8 @@ def unpack_disclosures(packed: bytes) -> tuple[str, ...]:
 
 def joined(texts: Sequence[str]) -> bytes:
     """The disclosures in one value, before it is squeezed."""
+    if isinstance(texts, DisclosureTexts):
+        return texts.arrays
     try:
         lines = b"\n".join([b"", *map(from_base64url, texts)])
     except MalformedInput:

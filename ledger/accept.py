@@ -1,0 +1,80 @@
+"""Accept: events held against the envelope and their types, and salted; the first stage of a push.
+
+It needs no log, store or lock, only chance for the salts: so a large push can be accepted in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ledger import catalogue
+from ledger.canonical import Value
+from ledger.disclosure import salts
+from ledger.entry import Event, parse_event
+from ledger.errors import InvalidEvent, TooLarge
+from ledger.salted import StatementReader, VisibleMembers
+from ledger.statement import Statement, commit_event
+
+
+def accept(
+    values: Sequence[Value],
+    random_bytes: Callable[[int], bytes],
+    most: int,
+    *,
+    opaque: bool = False,
+    signed: bool = False,
+) -> list[Statement]:
+    """What a push says, of all its events or of none.
+
+    Args:
+        values: events; with `signed`, statements, which their party has salted (`ledger.salted`).
+        random_bytes: answers that many bytes of a cryptographic source, for salts.
+        most: events that one push may have.
+        opaque: types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`).
+
+    Raises:
+        InvalidEvent: one or more events are refused; `details["problems"]` places each.
+        TooLarge: too many events, or one that is too large.
+    """
+    if not values:
+        raise InvalidEvent("nothing to push", expected="at least one event")
+    if len(values) > most:
+        raise TooLarge("too many events at once", expected=f"at most {most}", got=len(values))
+    read = StatementReader().read if signed else _salted(salts(random_bytes))
+    problems: list[dict[str, str]] = []
+    statements = []
+    for number, value in enumerate(values):
+        try:
+            statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
+        except InvalidEvent as error:
+            problems += [
+                {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
+                for problem in error.details.get("problems", [{"at": "", "problem": error.message}])
+            ]
+        except TooLarge as error:
+            raise TooLarge(
+                f"event {number}: {error.message}", expected=error.expected, got=error.got
+            ) from None
+    if problems:
+        first = problems[0]
+        raise InvalidEvent(
+            f"{len(problems)} problem(s), the first at {first['at']}: {first['problem']}",
+            advice="Nothing of this push was taken; correct it and push it whole again.",
+            details={"problems": problems[:100]},
+        )
+    return statements
+
+
+def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Statement]:
+    """Reads an event, and salts it."""
+
+    def read(value: Value, visible: VisibleMembers) -> Statement:
+        event = parse_event(value)
+        return commit_event(event, visible(event), salt)
+
+    return read
+
+
+def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
+    """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
+    return catalogue.check_event(event, allow_opaque=opaque).visible
