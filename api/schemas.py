@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -232,6 +232,11 @@ class VerdictOut(BaseModel):
     batch_no: int | None = None
     anchored_at: str | None = Field(None, description="Time of the block.")
     event: dict[str, Any] | None = None
+    signature: Literal["held", "not held", "none"] | None = Field(
+        None,
+        description="The party's own signature: held against a key that it has registered; not held, for it has none"
+        " that was valid when the event was received; or none.",
+    )
     caveat: str = "A verdict of the ledger about itself. Verify offline, with a node of your own choice."
 
 

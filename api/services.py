@@ -17,6 +17,7 @@ from ledger.errors import NotFound, Overloaded
 from ledger.intake import Intake
 from ledger.pipeline import Pipeline
 from ledger.ports import Chain, Clock, Store
+from ledger.processes import Pool
 from ledger.records import ApiKey, Log
 from ledger.telemetry import Exposition, Meter, Tracer
 from ledger.types import Origin
@@ -78,7 +79,7 @@ class Services:
     """Wired by `ledger.bootstrap`. `worker` is None where the workers run in processes of their own.
 
     `stopping` is set as soon as this process has been told to end. `exposition` is what it has counted, None if it does
-    not count, and `metrics_secret` what is to be shown to see that, None for nothing.
+    not count, and `metrics_secret` what is to be shown to see that, None for nothing. `readers` read large pushes.
     """
 
     pipeline: Pipeline
@@ -89,6 +90,7 @@ class Services:
     metrics_secret: str | None = None
     keys: RecentKeys = field(default_factory=RecentKeys)
     room: Room = field(default_factory=Room)
+    readers: Pool = field(default_factory=lambda: Pool(0))
 
     @property
     def store(self) -> Store:

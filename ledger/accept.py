@@ -5,7 +5,7 @@ It needs no log, store or lock, only chance for the salts: so a large push can b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from ledger import catalogue
 from ledger.canonical import Value
@@ -15,9 +15,12 @@ from ledger.errors import InvalidEvent, TooLarge
 from ledger.salted import StatementReader, VisibleMembers
 from ledger.statement import Statement, commit_event
 
+MOST_PROBLEMS = 100
+"""Problems of a push that are told one by one; all are counted."""
+
 
 def accept(
-    values: Sequence[Value],
+    values: Iterable[Value],
     random_bytes: Callable[[int], bytes],
     most: int,
     *,
@@ -27,7 +30,8 @@ def accept(
     """What a push says, of all its events or of none.
 
     Args:
-        values: events; with `signed`, statements, which their party has salted (`ledger.salted`).
+        values: events; with `signed`, statements, which their party has salted (`ledger.salted`). They are taken one by
+            one, and what they raise passes through.
         random_bytes: answers that many bytes of a cryptographic source, for salts.
         most: events that one push may have.
         opaque: types that the catalogue does not know are taken too (`ledger.catalogue.OpaqueType`).
@@ -36,20 +40,21 @@ def accept(
         InvalidEvent: one or more events are refused; `details["problems"]` places each.
         TooLarge: too many events, or one that is too large.
     """
-    if not values:
-        raise InvalidEvent("nothing to push", expected="at least one event")
-    if len(values) > most:
-        raise TooLarge("too many events at once", expected=f"at most {most}", got=len(values))
     read = StatementReader().read if signed else _salted(salts(random_bytes))
     problems: list[dict[str, str]] = []
+    count = 0
     statements = []
     for number, value in enumerate(values):
+        if number == most:
+            raise TooLarge("too many events at once", expected=f"at most {most}")
         try:
             statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
         except InvalidEvent as error:
+            found = error.details.get("problems", [{"at": "", "problem": error.message}])
+            count += len(found)
             problems += [
                 {"at": f"[{number}].{problem['at']}".rstrip("."), "problem": problem["problem"]}
-                for problem in error.details.get("problems", [{"at": "", "problem": error.message}])
+                for problem in found[: MOST_PROBLEMS - len(problems)]
             ]
         except TooLarge as error:
             raise TooLarge(
@@ -58,10 +63,12 @@ def accept(
     if problems:
         first = problems[0]
         raise InvalidEvent(
-            f"{len(problems)} problem(s), the first at {first['at']}: {first['problem']}",
+            f"{count} problem(s), the first at {first['at']}: {first['problem']}",
             advice="Nothing of this push was taken; correct it and push it whole again.",
-            details={"problems": problems[:100]},
+            details={"problems": problems},
         )
+    if not statements:
+        raise InvalidEvent("nothing to push", expected="at least one event")
     return statements
 
 

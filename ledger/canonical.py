@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import orjson
@@ -60,6 +60,39 @@ def parse_each(items: Sequence[bytes]) -> list[Value]:
     if _is_plain(values, 0, floats=True) and list(map(orjson.dumps, values)) == list(items):
         return values
     return [parse(item) for item in items]
+
+
+def parse_elements(data: bytes) -> Iterator[Value]:
+    """The elements of the array that `data` spells, read one after the other and strictly: together as by `parse`.
+
+    Raises:
+        MalformedInput: naming the first thing that is not I-JSON, or not an array, once it is come to.
+    """
+    opening = _OPENING.match(data)
+    if opening is None:
+        raise MalformedInput("not a JSON array", expected="[…]")
+    start = end = opening.end()
+    depth = 1
+    while depth:
+        found = (_DATA_TO_COMMA_OR_BRACKET if depth == 1 else _DATA_TO_BRACKET).match(data, end)
+        if found is None:
+            raise MalformedInput("not JSON", got="an array without its end")
+        end = found.end()
+        mark = data[end - 1 : end]
+        if mark in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep()
+        elif mark in b"]}":
+            depth -= 1
+        else:
+            yield parse(data[start : end - 1])
+            start = end
+    last = data[start : end - 1]
+    if start != opening.end() or last.strip(_WHITE):
+        yield parse(last)
+    if mark != b"]" or data[end:].strip(_WHITE):
+        raise MalformedInput("not JSON", got=f"something else than an array that ends at byte {end}")
 
 
 def parse_text(text: str) -> Value:
@@ -205,7 +238,14 @@ def _check(value: Value, depth: int) -> None:
 
 
 _HARMLESS = 1000
-_TO_BRACKET = re.compile(r'(?:[^"\[{}\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+[\[{}\]]', re.DOTALL)
+_WORD = r'(?:[^"\[{}\]%s]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+'
+_TO_BRACKET = _WORD % "" + r"[\[{}\]]"
+_TO_COMMA_OR_BRACKET = _WORD % "," + r"[\[{}\],]"
+_TEXT_TO_BRACKET = re.compile(_TO_BRACKET, re.DOTALL)
+_DATA_TO_BRACKET = re.compile(_TO_BRACKET.encode(), re.DOTALL)
+_DATA_TO_COMMA_OR_BRACKET = re.compile(_TO_COMMA_OR_BRACKET.encode(), re.DOTALL)
+_WHITE = b" \t\n\r"
+_OPENING = re.compile(rb"[ \t\n\r]*\[")
 
 
 def _check_nesting(text: str) -> None:
@@ -218,7 +258,7 @@ def _check_nesting(text: str) -> None:
         return
     depth = end = 0
     # Where this ends early, in a string without end, the decoder ends too.
-    while found := _TO_BRACKET.match(text, end):
+    while found := _TEXT_TO_BRACKET.match(text, end):
         end = found.end()
         depth += 1 if text[end - 1] in "[{" else -1
         if depth > MAX_DEPTH:

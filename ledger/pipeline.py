@@ -75,7 +75,7 @@ class Pipeline:
         self.policy = policy
         self.meter = meter
         self.tracer = tracer
-        self._random_bytes = random_bytes
+        self.random_bytes = random_bytes
         self._logs: dict[Origin, Log] = {}
         self.guard = HistoryGuard(store, chain)
         self._anchoring = AnchorMachine(
@@ -117,7 +117,7 @@ class Pipeline:
         try:
             statements = accept(
                 values,
-                self._random_bytes,
+                self.random_bytes,
                 self.policy.max_push,
                 opaque=self.log(origin).opaque,
                 signed=signed,

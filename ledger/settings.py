@@ -5,6 +5,7 @@ From the highest: arguments, environment (`TRANSFER_LEDGER_…`), `ledger.toml` 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -43,6 +44,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=0, le=65535)
     worker: bool = Field(True, description="Seal, anchor and project in the API process.")
+    readers: int | None = Field(
+        None, ge=0, le=64, description="Processes that read large pushes; by default one a core, 4 at most."
+    )
     poll_seconds: float = Field(0.5, gt=0)
     rpc_timeout_seconds: float = Field(10.0, gt=0)
     seal_leaves: int = Field(1024, ge=1, le=2**20)
@@ -61,6 +65,12 @@ class Settings(BaseSettings):
         1.0, ge=0, description="How long /readyz says that the API will end, before it stops listening."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @property
+    def reader_processes(self) -> int:
+        """How many processes read large pushes: none on a single core, where that would be no faster."""
+        cores = os.cpu_count() or 1
+        return self.readers if self.readers is not None else min(cores, 4) if cores > 1 else 0
 
     @property
     def database_url(self) -> str:

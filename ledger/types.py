@@ -80,6 +80,15 @@ class Digest(bytes):
         return self.base64
 
 
+def digests(joined: bytes) -> list[Digest]:
+    """Digests that were joined to one value.
+
+    Raises:
+        MalformedInput: not a whole number of them.
+    """
+    return [Digest(joined[start : start + Digest.SIZE]) for start in range(0, len(joined), Digest.SIZE)]
+
+
 Origin = NewType("Origin", str)
 """Name of a log: a schema-less URL prefix such as `ledger.example/acme-live` (C2SP tlog-checkpoint)."""
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from benchmark.show import quiet
+from ending import forget_settings
+from ending import run as run_to_its_end
 from support.crashing import DATABASES, crashing
 from support.halting import POINTS, Point
 
 from ledger.errors import LedgerError
-from ledger.settings import PREFIX, Settings
 
 ANY_TIME = "at any time, on a managed Anvil"
 ANY_TIMES = 11
 """Kills at any time, after those at each point."""
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -46,8 +43,7 @@ def main() -> int:
     if options.list:
         print("\n".join([*(point.name for point in POINTS), ANY_TIME]))
         return 0
-    for name in Settings.model_fields:  # what the person has set for a ledger of their own
-        os.environ.pop(f"{PREFIX}{name.upper()}", None)
+    forget_settings()
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)
         tempfile.tempdir = str(options.folder.absolute())
@@ -124,18 +120,5 @@ def positive(text: str) -> int:
     return number
 
 
-def end_in_order(number: int, frame: FrameType | None) -> None:
-    """What was started is ended first; whoever is impatient must not interrupt that."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    say(f"Ending, for {signal.Signals(number).name} came.")
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    for ending in ENDINGS:
-        signal.signal(ending, end_in_order)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_to_its_end(main)

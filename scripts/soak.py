@@ -19,7 +19,6 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
@@ -39,6 +37,8 @@ from benchmark.meters import memory
 from benchmark.place import PROGRAM
 from benchmark.processes import BenchFailed, serving
 from benchmark.show import quiet
+from ending import forget_settings
+from ending import run as run_to_its_end
 from support.ledgers import access, assert_settled
 from support.postgres import running_postgres
 from support.processes import ORIGIN, Made, make_ledger
@@ -63,7 +63,6 @@ SHARE, SLACK = 0.05, 8 * 2**20
 SETTLE_SECONDS = 120.0
 POOL = 10
 MIB = 2**20
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -192,8 +191,7 @@ class Auditor(Load):
 def main() -> int:
     options = arguments()
     quiet()
-    for name in Settings.model_fields:  # what the person has set for a ledger of their own
-        os.environ.pop(f"{PREFIX}{name.upper()}", None)
+    forget_settings()
     try:
         with folder(options.folder) as home:
             return soak(options, home)
@@ -351,18 +349,5 @@ def positive(text: str) -> float:
     return number
 
 
-def end_in_order(number: int, frame: FrameType | None) -> None:
-    """What was started is ended first; whoever is impatient must not interrupt that."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    say(f"Ending, for {signal.Signals(number).name} came.")
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    for ending in ENDINGS:
-        signal.signal(ending, end_in_order)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_to_its_end(main)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
-from api import body, schemas, views
+from api import body, push_body, schemas, views
 from api.auth import Credentials, Reader, frequent_caller, pusher, with_scope
 from api.errors import problems
 from api.parameters import After, Limit, Since, Until
@@ -42,14 +42,14 @@ _PUSH_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            body.ONE[0]: {"schema": {"type": "object"}, "example": schemas.EVENT},
-            body.BATCH[0]: {
+            push_body.ONE[0]: {"schema": {"type": "object"}, "example": schemas.EVENT},
+            push_body.BATCH[0]: {
                 "schema": {"type": "array", "items": {"type": "object"}},
                 "example": [schemas.EVENT],
             },
-            body.LINES[0]: {"schema": {"type": "string"}, "example": json.dumps(schemas.EVENT) + "\n"},
-            body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
-            body.SIGNED[0]: {
+            push_body.LINES[0]: {"schema": {"type": "string"}, "example": json.dumps(schemas.EVENT) + "\n"},
+            push_body.EITHER[0]: {"schema": {}, "example": schemas.EVENT},
+            push_body.SIGNED[0]: {
                 "schema": {
                     "type": "object",
                     "required": ["signature", "statements"],
@@ -86,17 +86,13 @@ async def push(request: Request, log: str, credentials: Credentials) -> Response
     ledger = of_app(request.scope)
     origin = (known := await log_of(log, ledger)).origin
     key = await pusher(await frequent_caller(ledger, credentials), known)
-    async with body.pushed(request, ledger) as pushed:
-        prepare = partial(ledger.pipeline.prepare, origin, key.party, pushed.values, pushed.signature)
-        with ledger.tracer.span("push", {"log": origin, "events": len(pushed.values)}):
-            prepared = prepare() if len(pushed.values) <= _FEW else await run_in_threadpool(prepare)
+    async with body.accepted(request, ledger, known) as said:
+        admit = partial(ledger.pipeline.admit, origin, key.party, said.statements, said.signature)
+        with ledger.tracer.span("push", {"log": origin, "events": len(said.statements)}):
+            prepared = admit() if said.signature is None else await run_in_threadpool(admit)
             result = await asyncio.wrap_future(ledger.intake.submit(origin, prepared))
     fresh = any(event.status != "duplicate" for event in result.events)
     return Response(views.push_json(result), 201 if fresh else 200, media_type="application/json")
-
-
-_FEW = 4
-"""Events up to which a push is checked where it came in: a thread of its own would cost more."""
 
 
 @router.get("", summary="List events")

@@ -15,12 +15,12 @@ from api.body import read_limited
 from api.errors import problems
 from api.files import file_answer
 from api.services import KnownLog, Ledger, Services
-from ledger.entry import event_time
-from ledger.errors import MalformedInput, VerificationError
+from ledger.entry import event_time, parse_entry
+from ledger.errors import MalformedInput, NotFound, VerificationError
 from ledger.evidence import build_package
 from ledger.evidence.manifest import MEDIA_TYPE as EVIDENCE
 from ledger.note import VerifierKey
-from ledger.proof import MAX_BYTES, MEDIA_TYPE, claimed_checkpoint, parse_proof
+from ledger.proof import MAX_BYTES, MEDIA_TYPE, Proof, claimed_checkpoint, parse_proof
 from ledger.proving import verify
 from ledger.types import format_time
 
@@ -84,7 +84,8 @@ def _verdict(data: bytes, ledger: Services) -> schemas.VerdictOut:
     proof = parse_proof(data)
     log = ledger.store.log(claimed_checkpoint(proof).origin)
     try:
-        verified = verify(proof, VerifierKey.parse(log.verifier_key), log.origin, ledger.chain)
+        keys = _party_keys(proof, ledger)
+        verified = verify(proof, VerifierKey.parse(log.verifier_key), log.origin, ledger.chain, keys)
     except VerificationError as error:
         return schemas.VerdictOut(verified=False, step=error.step, reason=str(error))
     proven = verified.event
@@ -95,4 +96,17 @@ def _verdict(data: bytes, ledger: Services) -> schemas.VerdictOut:
         batch_no=proven.header.batch_no,
         anchored_at=None if verified.anchored_at is None else format_time(verified.anchored_at * 1000),
         event=views.event_object(proven.entry, proven.disclosures),
+        signature="none" if proven.signed is None else "held" if proven.signed.held else "not held",
     )
+
+
+def _party_keys(proof: Proof, ledger: Services) -> list[VerifierKey]:
+    """The keys that a signed event's party has registered, and that were valid when it was received."""
+    if proof.push is None:
+        return []
+    try:
+        entry = parse_entry(proof.entry)
+        registered = ledger.store.party_keys(entry.party)
+    except (MalformedInput, NotFound):  # the check of the entry says so better
+        return []
+    return [VerifierKey.parse(key.verifier_key) for key in registered if key.is_valid(entry.received)]

@@ -21,6 +21,9 @@ class DrawnAhead:
         self._lock = threading.Lock()
         self._drawn, self._at, self._process = b"", 0, os.getpid()
 
+    def __reduce__(self) -> tuple[type[DrawnAhead], tuple[Callable[[int], bytes]]]:
+        return DrawnAhead, (self._draw,)  # another process draws its own
+
     def __call__(self, count: int) -> bytes:
         with self._lock:
             end = self._at + count

@@ -17,6 +17,7 @@ from ledger.bootstrap import Wired, metrics_secret, open_ledger
 from ledger.cli.shared import app, load_settings
 from ledger.errors import InputError, Unavailable
 from ledger.intake import Intake
+from ledger.processes import Pool
 from ledger.settings import Settings
 from ledger.shutdown import Shutdown
 from ledger.workers import Worker
@@ -44,7 +45,7 @@ def serve(
     settings = load_settings(context, host=host, port=port, worker=worker)
     with _service(settings) as (shutdown, ledger):
         background = ledger.worker() if settings.worker else None
-        services = _services(ledger, background, shutdown)
+        services = _services(ledger, background, shutdown, Pool(settings.reader_processes))
         server = Server(create_app(services), settings, settings.port)
         shutdown.on_request(server.leave)
         if background:
@@ -55,6 +56,7 @@ def serve(
             server.run()
         finally:
             services.intake.close()
+            services.readers.close()
             if background:
                 background.stop()
 
@@ -100,12 +102,19 @@ def _service(settings: Settings) -> Iterator[tuple[Shutdown, Wired]]:
         yield shutdown, ledger
 
 
-def _services(ledger: Wired, worker: Worker | None, shutdown: Shutdown) -> Services:
+def _services(
+    ledger: Wired, worker: Worker | None, shutdown: Shutdown, readers: Pool | None = None
+) -> Services:
     from api.services import Services
 
-    secret = metrics_secret(ledger.settings)
     return Services(
-        ledger.pipeline, worker, Intake(ledger.pipeline), shutdown.requested, ledger.exposition, secret
+        ledger.pipeline,
+        worker,
+        Intake(ledger.pipeline),
+        shutdown.requested,
+        ledger.exposition,
+        metrics_secret(ledger.settings),
+        readers=readers or Pool(0),
     )
 
 

@@ -51,11 +51,11 @@ from ledger.evidence.manifest import (
     FileDigest,
     Manifest,
 )
-from ledger.evidence.processes import spread
 from ledger.evidence.pushes import MEMBERS as PUSH_MEMBERS
 from ledger.evidence.pushes import PushCheck
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey, open_note
+from ledger.processes import spread
 from ledger.proof import parse_anchor
 from ledger.types import Digest, Position, from_base64, log_id
 
@@ -279,12 +279,15 @@ class _Check:
         with closing(self._tallies(manifest)) as tallies:
             for tally in tallies:
                 found.add(tally)
-                for leaf, received, said in zip(tally.leaves, tally.received, tally.said, strict=True):
+                statements: Sequence[Digest | None] = tally.statements or [None] * len(tally.leaves)
+                for leaf, received, party, statement in zip(
+                    tally.leaves, tally.received, tally.parties, statements, strict=True
+                ):
                     if header is None:
                         raise PackageRefuted(
                             "more entries than the batches hold", step="batches", expected=manifest.events
                         )
-                    found.pushes.add(Position(header.first_leaf + len(leaves)), said, received)
+                    found.pushes.add(Position(header.first_leaf + len(leaves)), party, statement, received)
                     leaves.append(leaf)
                     if len(leaves) == header.leaf_count:
                         _check_root(header, leaves)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ledger.canonical import Object
 from ledger.disclosure import check_disclosures, parse_disclosures
@@ -18,7 +19,7 @@ from ledger.evidence.lines import as_step, check_number, naming, parse_line, str
 from ledger.evidence.manifest import ENTRIES, Manifest
 from ledger.merkle import leaf_hash
 from ledger.statement import statement_of
-from ledger.types import Digest, PartyId
+from ledger.types import Digest, PartyId, digests
 
 _RUN_LINES, _RUN_BYTES = 1000, 1024 * 1024
 
@@ -31,30 +32,34 @@ class Run:
     lines: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a party says with an entry: the leaf hash of its statement, None where the package has no signed push."""
-
-    party: PartyId
-    statement: Digest | None
-
-
 @dataclass(slots=True)
 class Tally:
     """What a run of lines was shown to hold, as far as it was; `failure` is why not further.
 
-    `leaves`, `received` (Unix milliseconds) and `said` are the entries', in order; the counts are of those within the
-    period.
+    `leaves`, `received` (Unix milliseconds) and `parties` are the entries', in order; so are `statements`, the leaf
+    hashes of what the parties said, but there are none where the package has no signed push. The counts are of entries
+    within the period.
     """
 
     leaves: list[Digest] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
+    parties: list[PartyId] = field(default_factory=list)
+    statements: list[Digest] = field(default_factory=list)
     by_phase: Counter[str] = field(default_factory=Counter)
     by_type: Counter[str] = field(default_factory=Counter)
     disclosed: int = 0
     withheld: int = 0
     failure: VerificationError | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # From one process to another a digest by itself takes longer than computing it.
+        members = {item.name: getattr(self, item.name) for item in fields(self)}
+        leaves, statements = (b"".join(members.pop(name)) for name in ("leaves", "statements"))
+        return _made_again, (leaves, statements, members)
+
+
+def _made_again(leaves: bytes, statements: bytes, members: dict[str, Any]) -> Tally:
+    return Tally(leaves=digests(leaves), statements=digests(statements), **members)
 
 
 def runs(lines: Iterable[bytes], first: int) -> Iterator[Run]:
@@ -100,10 +105,9 @@ def _check_line(manifest: Manifest, position: int, line: bytes, tally: Tally) ->
     shown = _count_disclosures(value, entry)
     tally.leaves.append(leaf_hash(data))
     tally.received.append(received)
-    statement = (
-        leaf_hash(statement_of(data, entry.origin, entry.party, received)) if manifest.signed else None
-    )
-    tally.said.append(Said(entry.party, statement))
+    tally.parties.append(entry.party)
+    if manifest.signed:
+        tally.statements.append(leaf_hash(statement_of(data, entry.origin, entry.party, received)))
     if manifest.since <= received < manifest.until:
         tally.by_phase[entry.attributes["phase"]] += 1
         tally.by_type[entry.attributes["type"]] += 1

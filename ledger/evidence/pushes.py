@@ -24,7 +24,6 @@ from ledger.errors import (
     PackageRefuted,
     VerificationError,
 )
-from ledger.evidence.entries import Said
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey
 from ledger.ports import Store
@@ -76,18 +75,21 @@ class PushCheck:
         self.unheld: Position | None = None
         """The first event of the period that is of a trusted key's party, and not held against one."""
 
-    def add(self, position: Position, said: Said, received: int) -> None:
-        """Take the next entry. Raises VerificationError of the step `pushes`."""
+    def add(self, position: Position, party: PartyId, statement: Digest | None, received: int) -> None:
+        """Take the next entry. `statement` is the leaf hash of what its party says, None without signed pushes.
+
+        Raises VerificationError of the step `pushes`.
+        """
         if self._next is not None and self._next[0] == position:
-            self._begin(*self._next, party=said.party)
+            self._begin(*self._next, party=party)
             self._next = self._read()
         push = self._open
-        if push is not None and said.statement is not None:
-            push.add(said.statement, said.party)
+        if push is not None and statement is not None:
+            push.add(statement, party)
             if push.complete:
                 push.check()
                 self._open = None
-        self._count(position, said.party, received, push)
+        self._count(position, party, received, push)
 
     def finish(self) -> None:
         """Nothing may be left over: no line, no push that lacks entries."""

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
+from ending import forget_settings
+from ending import run as run_to_its_end
 from rich.console import Console
 
 from benchmark import report, run
 from benchmark.processes import BenchFailed
 from benchmark.show import Show, quiet
 from benchmark.sizes import FULL, QUICK, SMOKE
-from ledger.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -54,12 +51,6 @@ def put_into_readme(file: Path, *, check: bool) -> int:
     return 0
 
 
-def forget_settings() -> None:
-    """What the person has set for a ledger of their own."""
-    for name in Settings.model_fields:
-        os.environ.pop(f"{PREFIX}{name.upper()}", None)
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="`scripts/bench --help` says more.")
     sizes = parser.add_mutually_exclusive_group()
@@ -73,18 +64,5 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def end_in_order(number: int, frame: FrameType | None) -> None:
-    """What was started is ended first; whoever is impatient must not interrupt that."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    print(f"Ending, for {signal.Signals(number).name} came.", file=sys.stderr)
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    for ending in ENDINGS:
-        signal.signal(ending, end_in_order)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_to_its_end(main)

@@ -17,7 +17,9 @@ from conftest import Caller, assert_problem
 from support.ledgers import Bed, access, accesses, assert_settled
 
 from api import body as body_module
-from api.body import MAX_BYTES, read_limited
+from api import push_body
+from api.body import read_limited
+from api.push_body import MAX_BYTES
 from api.services import Room
 from ledger.entry import parse_entry
 from ledger.errors import Overloaded
@@ -67,6 +69,22 @@ def test_every_media_type_of_a_push_is_taken(
     assert {event["status"] for event in pushed["events"]} == {"accepted"}
     [note] = pushed["receipts"]
     assert open_receipt(note, bed.key(caller.origin)).count == count
+
+
+def test_an_array_too_large_to_be_read_at_once_is_taken_as_a_small_one(caller: Caller) -> None:
+    values = accesses(range(4000))
+    body = json.dumps(values)
+    assert len(body) > push_body._WHOLE
+    answer = caller.post("/events", body, BATCH)
+    assert answer.status_code == 201, answer.text
+    assert len(answer.json()["events"]) == 4000
+    assert caller.get("/events/3999").json()["event"] == values[3999]
+    broken = body.replace('"id": "access-003000"', '"id": access-003000')
+    problem = assert_problem(caller.post("/events", broken, BATCH), 400)
+    assert problem["detail"].startswith("event 3000: ")
+    assert_problem(caller.post("/events", body[:-1], BATCH), 400)
+    twice = body.replace('"id": "access-003000"', '"id": "x", "id": "access-003000"')
+    assert_problem(caller.post("/events", twice, BATCH), 400)
 
 
 def test_the_same_push_again_is_200_with_the_same_receipt(caller: Caller, bed: Bed) -> None:

@@ -11,10 +11,11 @@ from conftest import Caller, assert_problem
 from support.ledgers import OTHER_PARTY, Bed, access, accesses
 from support.signing import SignedPush, party_signer, register_key, signed_push
 
+from ledger.merkle import leaf_hash
 from ledger.note import VerifierKey
 from ledger.proof import parse_proof
 from ledger.proving import verify
-from ledger.push import MEDIA_TYPE
+from ledger.push import MEDIA_TYPE, PushHead, sign_push
 from ledger.records import Scope
 from ledger.types import Origin
 
@@ -112,17 +113,40 @@ def test_a_body_that_is_no_signed_push_is_a_clear_4xx(strict: Caller, body: byte
     assert_problem(answer, answer.status_code)
 
 
+def verdict_on(caller: Caller, document: Any) -> Any:
+    kind = "application/vnd.transfer-ledger.proof+json"
+    body = json.dumps(document)
+    return caller.client.post("/v1/verify", content=body, headers={"Content-Type": kind}).json()
+
+
 def test_the_ledger_s_own_verdict_covers_the_signature(bed: Bed, strict: Caller) -> None:
     post(strict, signed_push(strict.origin, accesses(range(2))))
     bed.settle(strict.origin)
     document = strict.get("/events/1/proof").json()
-    kind = "application/vnd.transfer-ledger.proof+json"
-    for index, verified, step in ((1, True, None), (0, False, "push")):
-        document["push"]["index"] = index
-        answer = strict.client.post(
-            "/v1/verify", content=json.dumps(document), headers={"Content-Type": kind}
-        )
-        assert (answer.json()["verified"], answer.json()["step"]) == (verified, step)
+    verdict = verdict_on(strict, document)
+    assert (verdict["verified"], verdict["signature"]) == (True, "held")
+    document["push"]["index"] = 0
+    verdict = verdict_on(strict, document)
+    assert (verdict["verified"], verdict["step"], verdict["signature"]) == (False, "push", None)
+
+
+def test_a_signature_by_a_key_that_the_party_has_not_registered_is_refuted(bed: Bed, strict: Caller) -> None:
+    made = signed_push(strict.origin, accesses(range(2)))
+    post(strict, made)
+    bed.settle(strict.origin)
+    document = strict.get("/events/1/proof").json()
+    stranger = party_signer(seed=77)
+    head = PushHead.over(strict.origin, [leaf_hash(statement.content) for statement in made.statements])
+    document["push"]["signature"] = sign_push(head, stranger.key, stranger.sign)
+    verdict = verdict_on(strict, document)
+    assert (verdict["verified"], verdict["step"]) == (False, "push")
+
+
+def test_an_unsigned_event_is_verified_and_told_to_be_so(bed: Bed, caller: Caller) -> None:
+    caller.push(access(1))
+    bed.settle(caller.origin)
+    verdict = verdict_on(caller, caller.get("/events/0/proof").json())
+    assert (verdict["verified"], verdict["signature"]) == (True, "none")
 
 
 def test_the_party_s_keys_are_listed_for_auditors(bed: Bed, strict: Caller) -> None:

@@ -19,6 +19,7 @@ from ledger.canonical import (
     parse,
     parse_canonical,
     parse_each,
+    parse_elements,
     parse_object,
     parse_text,
 )
@@ -236,6 +237,73 @@ def test_numbers_are_read_as_the_strict_decoder_reads_them(number: str) -> None:
 @given(_objects(_documents) | _documents)
 def test_what_is_read_is_what_the_strict_decoder_reads(document: str) -> None:
     assert _told(parse, document.encode()) == _told(parse_text, document)
+
+
+def _element_by_element(data: bytes) -> list[Any]:
+    return list(parse_elements(data))
+
+
+_white = st.text(" \t\r\n", max_size=2)
+_junk = st.sampled_from(["", "", "", "", ",", "]", "[", "{", "}", '"', "x", "\\", "\x00", ", ,", "]]"])
+
+
+@settings(max_examples=2000)
+@given(
+    st.lists(st.tuples(_white, _objects(_documents) | _documents, _white, _junk), max_size=4), _white, _junk
+)
+def test_an_array_is_the_same_read_element_by_element(
+    parts: list[tuple[str, str, str, str]], white: str, junk: str
+) -> None:
+    document = f"{white}[{','.join(''.join(part) for part in parts)}{white}]{junk}"
+    whole, apart = _told(parse, document.encode()), _told(_element_by_element, document.encode())
+    # Both read it, to the same values, or neither does.
+    assert apart == whole or not (apart.startswith("[") or whole.startswith("["))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "{}",
+        "1",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,]",
+        "[,1]",
+        "[1 2]",
+        "[1}",
+        "[{]}",
+        "[1]]",
+        "[1] x",
+        '["a]',
+        "[[1]",
+    ],
+)
+def test_what_is_no_whole_array_is_not_read_as_one(document: str) -> None:
+    assert not _told(_element_by_element, document.encode()).startswith("[")
+
+
+@pytest.mark.parametrize(
+    "document", ["[]", " [ ] ", "[[]]", '["]"]', '["\\"]"]', '[{"a":[1,{"b":","}]},"x"]']
+)
+def test_what_is_an_array_is_read(document: str) -> None:
+    assert _element_by_element(document.encode()) == parse(document.encode())
+
+
+def test_an_array_is_nested_as_deep_whole_or_element_by_element() -> None:
+    deepest = b"[" * 64 + b"]" * 64
+    assert _element_by_element(deepest) == parse(deepest)
+    for read in (_element_by_element, parse):
+        assert "nested too deep" in _told(read, b"[" + deepest + b"]")
+
+
+def test_elements_are_read_one_by_one() -> None:
+    elements = parse_elements(b"[1, 2, nonsense")
+    assert [next(elements), next(elements)] == [1, 2]
+    with pytest.raises(MalformedInput):
+        next(elements)
 
 
 _colons = st.sampled_from(["a", ":", '":', "::"]).flatmap(_spelled)

@@ -38,6 +38,7 @@ LAYERS = [
     {
         "ledger.ports",
         "ledger.paging",
+        "ledger.processes",
         "ledger.telemetry",
         "ledger.otlp",
         "ledger.projections",

@@ -46,7 +46,7 @@ from ledger.records import (
     StoredCheckpoint,
     StoredReceipt,
 )
-from ledger.types import BatchNo, Digest, LogId, Origin, PartyId, Position
+from ledger.types import BatchNo, Digest, LogId, Origin, PartyId, Position, digests
 
 T = TypeVar("T")
 Stored: TypeAlias = "dict[str, Any]"
@@ -205,13 +205,7 @@ def receipt_row(value: StoredReceipt, log_number: int) -> Stored:
 
 
 def signature(row: AnyRow) -> PushSignature:
-    leaves, size = row.leaves, Digest.SIZE
-    return PushSignature(
-        Position(row.first),
-        row.count_,
-        row.note,
-        tuple(Digest(leaves[start : start + size]) for start in range(0, len(leaves), size)),
-    )
+    return PushSignature(Position(row.first), row.count_, row.note, tuple(digests(row.leaves)))
 
 
 def signature_row(value: PushSignature, log_number: int) -> Stored:

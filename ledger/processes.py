@@ -1,0 +1,145 @@
+"""Work in processes of their own: spread over them in order, or given to a pool of them one by one.
+
+They are spawned, so they take nothing of this one's threads and locks along. Ctrl-C is this one's to answer, and they
+end with it, also if it is killed. Where they cannot be (a script that does its work on import), or are killed, this one
+goes on alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+import structlog
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+log = structlog.get_logger(__name__)
+
+_AHEAD = 2
+"""Items that wait for each process."""
+
+
+class Pool:
+    """So many processes, started when there is the first work for them; of 0, none ever. For any number of threads."""
+
+    TRIES = 3
+    """Times that processes are started, if each time some are lost before they have done anything."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._left = self.TRIES if processes else 0
+        self._lock = threading.RLock()
+        self._executor: ProcessPoolExecutor | None = None
+        self._ready: Future[None] | None = None
+
+    def submit(self, function: Callable[[], R]) -> Future[R] | None:
+        """Have `function` called in one of the processes; None where it is to be called here: none is there (yet).
+
+        What the future raises as `BrokenProcessPool` is to be called here as well. Function and result are pickled.
+        """
+        with self._lock:
+            executor = self._started()
+            if executor is None:
+                return None
+            try:
+                future = executor.submit(function)
+            except (BrokenProcessPool, RuntimeError):  # RuntimeError: the interpreter is ending
+                self._lose(executor)
+                return None
+        future.add_done_callback(partial(self._told, executor))
+        return future
+
+    def close(self) -> None:
+        """End the processes. What is submitted after that is to be done here."""
+        with self._lock:
+            executor, self._executor, self._left = self._executor, None, 0
+        if executor is not None:
+            executor.shutdown(cancel_futures=True)
+
+    def _started(self) -> ProcessPoolExecutor | None:
+        if self._executor is None and self._left:
+            self._executor = _executor(self._processes)
+            self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self._processes)]
+            self._ready.add_done_callback(partial(self._told, self._executor))
+        return self._executor if self._ready is not None and self._ready.done() else None
+
+    def _told(self, executor: ProcessPoolExecutor, future: Future[R]) -> None:
+        if future.cancelled():
+            return
+        with self._lock:
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._lose(executor)
+            elif future is not self._ready and self._left:
+                self._left = self.TRIES
+
+    def _lose(self, executor: ProcessPoolExecutor) -> None:
+        if executor is self._executor:
+            self._executor = self._ready = None
+            self._left = max(0, self._left - 1)
+            log.warning("processes lost", tries_left=self._left)
+
+
+def spread(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R]:
+    """As `map`, in order and in bounded memory, by so many processes."""
+    if processes == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Callable[[], R]] = deque()
+    with _executor(processes) as pool:
+        try:
+            for item in items:
+                waiting.append(_submitted(pool, function, item))
+                if len(waiting) > _AHEAD * processes:
+                    yield waiting.popleft()()
+            while waiting:
+                yield waiting.popleft()()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Callable[[], R]:
+    """What answers the result for an item, once it is wanted."""
+    here = partial(function, item)
+    try:
+        future = pool.submit(function, item)
+    except BrokenProcessPool:
+        return here
+
+    def result() -> R:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return here()
+
+    return result
+
+
+def _executor(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """The first thing that a process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # The queue that a process waits at stays open while there are others, so it would never hear of the end.
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _nothing() -> None:
+    """What a process does to show that it is there."""

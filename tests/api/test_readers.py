@@ -1,0 +1,151 @@
+"""Large pushes, which are read in processes of their own: the answers are those that a small push gets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import ALL, Caller, assert_problem
+from support.ledgers import Bed, accesses, serving_services
+from support.ledgers import services as made_services
+from support.signing import party_signer, register_key, signed_push
+
+from api.body import LARGE
+from ledger.disclosure import parse_disclosure
+from ledger.processes import Pool
+from ledger.push import MEDIA_TYPE
+from ledger.types import Position, from_base64url
+
+JSON = "application/json"
+COUNT = 500
+
+
+class Watched(Pool):
+    """Counts what its processes were given."""
+
+    given = 0
+
+    def submit(self, function: Any) -> Any:
+        future = super().submit(function)
+        self.given += future is not None
+        return future
+
+    def wait(self) -> None:
+        for _ in range(600):
+            if super().submit(os.getpid) is not None:
+                return
+            time.sleep(0.05)
+        raise AssertionError("no process has started")
+
+
+@pytest.fixture(scope="module")
+def readers() -> Iterator[Watched]:
+    pool = Watched(2)
+    pool.wait()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def client(bed: Bed, readers: Watched) -> Iterator[httpx.Client]:
+    with (
+        serving_services(made_services(bed.pipeline, None, readers=readers)) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def read_apart(readers: Watched, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here is about what the processes read."""
+    readers.wait()
+    before = readers.given
+    yield
+    assert readers.given > before
+
+
+def large(start: int = 0) -> list[dict[str, Any]]:
+    values = accesses(range(start, start + COUNT))
+    assert len(json.dumps(values)) > LARGE
+    return values
+
+
+def test_a_large_push_stands_as_it_was_sent_each_member_with_a_salt_of_its_own(
+    caller: Caller, bed: Bed
+) -> None:
+    first, second = large(), large(COUNT)
+    for values in (first, second):
+        answer = caller.push(values)
+        assert answer.status_code == 201, answer.text
+    stored = list(bed.store.scan(caller.origin, Position(0), Position(2 * COUNT)))
+    texts = [text for event in stored for text in event.disclosures]
+    salts = {json.loads(_array(text))[0] for text in texts}
+    assert len(salts) == len(texts) > 2 * COUNT
+    for n in (0, COUNT - 1, COUNT, 2 * COUNT - 1):
+        assert caller.get(f"/events/{n}").json()["event"] == (first + second)[n]
+    again = caller.push(second)
+    assert again.status_code == 200
+    assert [event["position"] for event in again.json()["events"]] == list(range(COUNT, 2 * COUNT))
+
+
+def _array(text: str) -> bytes:
+    assert parse_disclosure(text).text == text
+    return from_base64url(text)
+
+
+def test_a_packed_push_is_read_apart_however_small(caller: Caller) -> None:
+    body = gzip.compress(json.dumps(accesses(range(3))).encode())
+    headers = {**caller.headers, "Content-Type": JSON, "Content-Encoding": "gzip"}
+    answer = caller.client.post(f"/v1/logs/{caller.origin}/events", content=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_signed_push_is_taken(bed: Bed, client: httpx.Client) -> None:
+    signer = party_signer()
+    register_key(bed, signer)
+    origin = bed.create_log(require_signature=True)
+    strict = Caller(client, origin, bed.api_key(origin, *ALL))
+    answer = strict.post("/events", signed_push(origin, large()).body, MEDIA_TYPE)
+    assert answer.status_code == 201, answer.text
+    assert_problem(strict.push(large(COUNT)), 422, "not-signed")
+
+
+def test_what_is_refused_is_placed_and_nothing_is_taken(caller: Caller, bed: Bed) -> None:
+    values = large()
+    values[123]["data"] = {**values[123]["data"], "outcome": "maybe"}
+    values[456]["id"] = "not an id"
+    body = assert_problem(caller.push(values), 422, "invalid-event")
+    assert [problem["at"] for problem in body["problems"]] == ["[123].data.outcome", "[456].id"]
+    assert bed.store.head(caller.origin).size == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[" * LARGE, 400),
+        (json.dumps(accesses(range(COUNT))).encode()[:-1], 400),
+        (json.dumps([{}] * 10_001).encode() + b" " * LARGE, 413),
+        (b'{"a": "' + b"\xff" * LARGE + b'"}', 400),
+    ],
+    ids=["deep", "cut off", "too many", "not UTF-8"],
+)
+def test_what_is_out_of_form_is_refused(caller: Caller, body: bytes, status: int) -> None:
+    assert_problem(caller.post("/events", body, JSON), status)
+
+
+def test_a_push_whose_reader_is_killed_is_read_all_the_same(
+    caller: Caller, readers: Watched, bed: Bed
+) -> None:
+    future = Pool.submit(readers, os.getpid)
+    assert future is not None
+    os.kill(future.result(), signal.SIGKILL)
+    for round in range(3):
+        assert caller.push(large(round * COUNT)).status_code == 201
+    assert bed.store.head(caller.origin).size == 3 * COUNT
