@@ -10,12 +10,15 @@
 The intent, with the signed transaction, is durable before the transaction is sent; before anything is retried the chain
 is asked. Whatever two workers or two transactions do, the contract takes each batch once and in order, so the worst
 case is a transaction that reverts.
+
+A log has ever more attempts, so only the newest are read (`_Live`): what lies below one that is final and stands on the
+chain is final and stands, too. Only where the newest do not stand is looked further back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -41,6 +44,29 @@ from ledger.telemetry import NO_METER, NO_TRACER, Meter, Tracer
 from ledger.types import BatchNo, Digest, Origin, log_id
 
 log = structlog.get_logger(__name__)
+
+
+NEWEST = 64
+"""Attempts that are read at first."""
+FURTHER = 8
+"""How many times as many are read next, where these are not enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Attempts that live, by first batch: all from batch `start` on. What lies below is final."""
+
+    attempts: tuple[Anchoring, ...]
+    start: BatchNo
+    is_all: bool
+
+    def end(self, states: set[AnchorState]) -> int:
+        """The first batch that no attempt in one of these states covers."""
+        end: int = self.start
+        for attempt in self.attempts:
+            if attempt.first <= end and attempt.state in states:
+                end = max(end, attempt.end)
+        return end
 
 
 class AnchorMachine:
@@ -69,26 +95,23 @@ class AnchorMachine:
         self._tracer = tracer
 
     def advance(self, origin: Origin) -> list[Anchoring]:
-        """Take a log as far as it goes now, and answer the attempts that live, by first batch.
+        """Take a log as far as it goes now, and answer the newest attempts that live, by first batch.
 
         Raises:
             HistoryForked: the store is not the chain's history (I6); nothing was sent or signed.
             AnchorRefuted: the contract would refuse the next batches, for instance for a wrong operator.
             ChainUnavailable: no answer; call again.
         """
-        # The store is read before the chain: what it calls mined, a later look at the chain must find.
-        live = self._live(origin)
-        size = self._guard.hold(origin)
-        self._note_lost(origin, live, size)
-        self._give_up(origin, live, size)
-        for attempt in self._live(origin):
+        live, size = self._look_back(origin)
+        self._give_up(origin, live.attempts, size)
+        for attempt in self._live(origin).attempts:
             if attempt.state is not AnchorState.FINAL:
                 self._advance(origin, attempt)
         self._adopt(origin, self._guard.hold(origin))
         if intent := self._intend(origin):
             self._advance(origin, intent)
         self._sign_checkpoint(origin, self._guard.hold(origin))
-        return self._live(origin)
+        return list(self._live(origin).attempts)
 
     def _advance(self, origin: Origin, attempt: Anchoring) -> None:
         if attempt.state in (AnchorState.INTENDED, AnchorState.SENT):
@@ -97,11 +120,34 @@ class AnchorMachine:
         if attempt.state is AnchorState.MINED:
             self._confirm(origin, attempt)
 
-    def _note_lost(self, origin: Origin, live: Iterable[Anchoring], size: ChainSize) -> None:
-        """Anchors that the chain does not hold (any more) are reorged; those in another block are mined there.
+    def _look_back(self, origin: Origin) -> tuple[_Live, ChainSize]:
+        """What lived before a look at the chain, and what that holds.
 
-        Looked at from the newest block down to the second that stands, as what lies below it stands too; and noted from
+        Anchors that the chain does not hold (any more) are reorged; those in another block are mined there. Noted from
         the oldest up, so that whoever dies in between leaves the newest for the next look.
+        """
+        newest = NEWEST
+        while True:
+            # The store is read before the chain: what it calls mined, a later look at the chain must find.
+            live = self._live(origin, newest)
+            size = self._guard.hold(origin)
+            changed, stands = self._changed(live.attempts, size)
+            if stands or live.is_all:
+                break
+            newest *= FURTHER
+        for attempt, outcome in reversed(changed):
+            if outcome is None or not outcome.succeeded:
+                self._lose(origin, attempt)
+            else:
+                self._save_mined(origin, attempt, AnchorState.MINED, outcome)
+        return live, size
+
+    def _changed(
+        self, live: Iterable[Anchoring], size: ChainSize
+    ) -> tuple[list[tuple[Anchoring, TransactionOutcome | None]], bool]:
+        """Those that are not where the store says, from the newest block down; and whether what lies below stands.
+
+        It does where two stand.
         """
         changed: list[tuple[Anchoring, TransactionOutcome | None]] = []
         standing = 0
@@ -110,12 +156,8 @@ class AnchorMachine:
             if outcome is None or _place_of(outcome) != (attempt.block_number, attempt.block_hash):
                 changed.append((attempt, outcome))
             elif (standing := standing + 1) == 2:
-                break
-        for attempt, outcome in reversed(changed):
-            if outcome is None or not outcome.succeeded:
-                self._lose(origin, attempt)
-            else:
-                self._save_mined(origin, attempt, AnchorState.MINED, outcome)
+                return changed, True
+        return changed, False
 
     def _give_up(self, origin: Origin, live: Iterable[Anchoring], size: ChainSize) -> None:
         """What waits behind batches that the chain has lost again would revert, if it ever ran: it makes way."""
@@ -147,13 +189,13 @@ class AnchorMachine:
 
     def _adopt(self, origin: Origin, size: ChainSize) -> None:
         """Batches that the chain holds without a live attempt were anchored by one given up too early: find them."""
-        for number in range(_end(self._live(origin), set(AnchorState)), size.batches):
+        for number in range(self._live(origin).end(set(AnchorState)), size.batches):
             anchor = self._chain.find_anchor(log_id(origin), BatchNo(number))
             if anchor is not None and not self._covers(origin, number):
                 self._save(origin, self._adopted(origin, BatchNo(number), anchor))
 
     def _covers(self, origin: Origin, number: int) -> bool:
-        return any(attempt.first <= number < attempt.end for attempt in self._live(origin))
+        return any(attempt.first <= number < attempt.end for attempt in self._live(origin).attempts)
 
     def _adopted(self, origin: Origin, number: BatchNo, anchor: Anchor) -> Anchoring:
         return Anchoring(
@@ -171,9 +213,9 @@ class AnchorMachine:
     def _intend(self, origin: Origin) -> Anchoring | None:
         """Persist the intent to anchor the next batches, unless an earlier one is still under way."""
         live = self._live(origin)
-        if any(a.state in (AnchorState.INTENDED, AnchorState.SENT) for a in live):
+        if any(a.state in (AnchorState.INTENDED, AnchorState.SENT) for a in live.attempts):
             return None
-        first = BatchNo(_end(live, set(AnchorState)))
+        first = BatchNo(live.end(set(AnchorState)))
         stop = BatchNo(min(self._store.head(origin).batches, first + self._policy.batches_per_transaction))
         headers = [sealed.header for sealed in self._store.batches(origin, first, stop)]
         if not headers:
@@ -198,7 +240,7 @@ class AnchorMachine:
 
     def _sign_checkpoint(self, origin: Origin, size: ChainSize) -> None:
         """Sign the head as far as it is final; its tree was just held against the contract's (I6)."""
-        final = min(_end(self._live(origin), {AnchorState.FINAL}), size.batches)
+        final = min(self._live(origin).end({AnchorState.FINAL}), size.batches)
         newest = self._store.checkpoint(origin)
         if final == 0 or (newest is not None and newest.size >= final):
             return
@@ -209,11 +251,22 @@ class AnchorMachine:
             work.add_checkpoint(StoredCheckpoint(final, note))
         log.info("checkpoint signed", log=origin, size=final)
 
-    def _live(self, origin: Origin) -> list[Anchoring]:
-        return [a for a in self._store.anchorings(origin) if not a.state.ended]
+    def _live(self, origin: Origin, newest: int | None = None) -> _Live:
+        """The attempts that live: of the `newest`, or more, until one is final or there are no more."""
+        newest = newest or NEWEST
+        while True:
+            found = self._store.newest_anchorings(origin, newest)
+            final = [a.first for a in found if a.state is AnchorState.FINAL]
+            if len(found) < newest:
+                return _Live(tuple(a for a in found if not a.state.ended), BatchNo(0), is_all=True)
+            if final:
+                start = min(final)
+                since = self._store.anchorings(origin, (start, -1))
+                return _Live(tuple(a for a in since if not a.state.ended), start, is_all=False)
+            newest *= FURTHER
 
     def _next_attempt(self, origin: Origin, first: BatchNo) -> int:
-        return 1 + max((a.attempt for a in self._store.anchorings(origin) if a.first == first), default=-1)
+        return 1 + max((a.attempt for a in self._store.attempts(origin, first)), default=-1)
 
     def _lose(self, origin: Origin, attempt: Anchoring) -> None:
         self._save(origin, attempt, state=AnchorState.REORGED, block_number=None, block_hash=None)
@@ -253,12 +306,3 @@ def _place(attempt: Anchoring) -> tuple[int, int]:
 
 def _place_of(outcome: TransactionOutcome) -> tuple[int, Digest]:
     return outcome.block_number, outcome.block_hash
-
-
-def _end(live: Iterable[Anchoring], states: set[AnchorState]) -> int:
-    """First batch that no attempt in one of these states covers, counting from batch 0."""
-    end = 0
-    for attempt in sorted(live, key=lambda a: a.first):
-        if attempt.first <= end and attempt.state in states:
-            end = max(end, attempt.end)
-    return end

@@ -252,8 +252,18 @@ class Store(Protocol):
         """All stored nodes of the log tree, by level and index."""
         ...
 
-    def anchorings(self, origin: Origin) -> list[Anchoring]:
-        """All attempts, by first batch and attempt."""
+    def anchorings(
+        self, origin: Origin, after: tuple[BatchNo, int] | None = None, limit: int | None = None
+    ) -> list[Anchoring]:
+        """Attempts by first batch and attempt: those behind the two in `after`, at most `limit`; by default all."""
+        ...
+
+    def newest_anchorings(self, origin: Origin, limit: int) -> list[Anchoring]:
+        """The `limit` attempts that were begun last, by first batch and attempt."""
+        ...
+
+    def attempts(self, origin: Origin, first: BatchNo) -> list[Anchoring]:
+        """All attempts that begin with a batch."""
         ...
 
     def checkpoint(self, origin: Origin) -> StoredCheckpoint | None:

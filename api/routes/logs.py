@@ -104,9 +104,30 @@ def read_consistency(
 
 
 @router.get("/logs/{log:path}/anchors", summary="List anchorings")
-def list_anchors(log: KnownLog, ledger: Ledger) -> list[schemas.AnchoringOut]:
-    """Every attempt to anchor batches, those that were lost or failed included."""
-    return [views.anchoring_out(anchoring) for anchoring in ledger.store.anchorings(log.origin)]
+def list_anchors(
+    log: KnownLog,
+    ledger: Ledger,
+    after: Annotated[
+        str | None,
+        Query(
+            pattern=r"^(0|[1-9][0-9]{0,15})[.](0|[1-9][0-9]{0,15})$",
+            description="Only attempts after this cursor: the `next` of the page before.",
+            examples=["4711.0"],
+        ),
+    ] = None,
+    limit: Limit = 100,
+) -> schemas.NamedPage[schemas.AnchoringOut]:
+    """Attempts to anchor batches, by first batch and attempt, those that were lost or failed included."""
+    cursor = None
+    if after is not None:
+        first, attempt = map(int, after.split("."))
+        cursor = BatchNo(first), attempt
+    found = ledger.store.anchorings(log.origin, cursor, limit)
+    last = found[-1] if len(found) == limit else None
+    return schemas.NamedPage(
+        items=[views.anchoring_out(anchoring) for anchoring in found],
+        next=None if last is None else f"{last.first}.{last.attempt}",
+    )
 
 
 @router.get("/logs/{log:path}", summary="Read a log")

@@ -298,9 +298,22 @@ def test_sizes_that_the_log_never_had_are_400(audited: Caller, old: int, new: in
 
 
 def test_every_attempt_to_anchor_is_listed(audited: Caller) -> None:
-    anchorings = audited.get("/anchors").json()
+    page = audited.get("/anchors").json()
+    anchorings = page["items"]
+    assert page["next"] is None
     assert sum(anchoring["batches"] for anchoring in anchorings) == EVENTS // 4
     assert {anchoring["state"] for anchoring in anchorings} == {"final"}
+    listed, after = [], None
+    while after is not None or not listed:
+        page = audited.get("/anchors", limit=1, **({"after": after} if after else {})).json()
+        listed += page["items"]
+        after = page["next"]
+    assert listed == anchorings
+
+
+@pytest.mark.parametrize("after", ["", "1", "1.", "a.b", "1.0.0", "-1.0", "01.0", "1.00000000000000000"])
+def test_what_is_no_cursor_of_the_attempts_is_refused(audited: Caller, after: str) -> None:
+    assert_problem(audited.get("/anchors", after=after), 422)
 
 
 # --- views ----------------------------------------------------------------------------------------------

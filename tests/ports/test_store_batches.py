@@ -96,6 +96,13 @@ def test_a_batch_has_its_newest_attempt_whichever_batches_it_began_with(store: S
     found = [it.anchoring for it in store.batches(ORIGIN, BatchNo(0), BatchNo(3))]
     assert found == [attempt(0, 3, 0), attempt(0, 3, 0), attempt(2, 1, 0)]
     assert [(it.first, it.attempt) for it in store.anchorings(ORIGIN)] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert store.anchorings(ORIGIN, (BatchNo(1), 0), 1) == [attempt(1, 1, 1)]
+    assert store.anchorings(ORIGIN, (BatchNo(0), -1), 2) == store.anchorings(ORIGIN)[:2]
+    assert store.anchorings(ORIGIN, (BatchNo(2), 0)) == []
+    assert store.newest_anchorings(ORIGIN, 2) == [attempt(0, 3, 0), attempt(2, 1, 0)]
+    assert store.newest_anchorings(ORIGIN, 9) == store.anchorings(ORIGIN)
+    assert [it.attempt for it in store.attempts(ORIGIN, BatchNo(1))] == [0, 1]
+    assert store.attempts(ORIGIN, BatchNo(3)) == []
     assert store.batch_at(ORIGIN, Position(2)) == store.batches(ORIGIN, BatchNo(2), BatchNo(3))[0]
 
 

@@ -28,6 +28,7 @@ from support.ledgers import (
 from support.processes import wait_for
 from support.strict_chain import Fate, Killed, Mortal, StrictChain
 
+from ledger import anchoring
 from ledger.adapters.keys import FileKeyring
 from ledger.adapters.sql import open_store
 from ledger.errors import AnchorRefuted, ChainUnavailable, HistoryForked
@@ -38,6 +39,13 @@ from ledger.records import Anchoring, AnchorState, Log, Party, Role
 from ledger.types import Origin, log_id
 
 INTENDED, SENT, MINED, FINAL, REORGED, FAILED = AnchorState
+
+
+@pytest.fixture(autouse=True)
+def few_attempts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that every log here is long, and each fault one that has to be looked for further back."""
+    monkeypatch.setattr(anchoring, "NEWEST", 2)
+    monkeypatch.setattr(anchoring, "FURTHER", 2)
 
 
 @dataclass
@@ -129,6 +137,40 @@ def test_anchoring_again_sends_nothing_more(world: World) -> None:
     for _ in range(3):
         world.process().anchor(world.origin)
     assert len(world.chain.sent) == 1
+    world.assert_settled()
+
+
+class Counting:
+    """A store that counts the attempts that are read from it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.read = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name not in ("anchorings", "newest_anchorings", "attempts"):
+            return method
+
+        def counted(*args: Any) -> list[Anchoring]:
+            found: list[Anchoring] = method(*args)
+            self.read += len(found)
+            return found
+
+        return counted
+
+
+def test_what_a_round_reads_does_not_grow_with_the_log(store: Store, keyring: FileKeyring) -> None:
+    world = make_world(store, keyring, batches_per_transaction=1)
+    read = []
+    for _ in range(3):
+        world.add(20)
+        anchor_all(world.process(), world.origin)
+        counting = Counting(world.store)
+        world.process(store=counting).anchor(world.origin)
+        read.append(counting.read)
+    assert len(set(read)) == 1
+    assert read[0] < 40
     world.assert_settled()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from ledger.adapters.sql import codec, reading
 from ledger.adapters.sql.columns import MAX_BIG, AnyQuery, AnyRow, clip
@@ -208,9 +208,27 @@ class SqlStore(Views):
         for row in reading.pages(self._rows, query, [_node.level, _node.place]):
             yield codec.read(row, codec.node)
 
-    def anchorings(self, origin: Origin) -> list[Anchoring]:
+    def anchorings(
+        self, origin: Origin, after: tuple[BatchNo, int] | None = None, limit: int | None = None
+    ) -> list[Anchoring]:
         query = reading.ANCHORINGS.where(_anchoring.log == self._number_of(origin))
-        return self._read(query.order_by(_anchoring.first, _anchoring.attempt), codec.anchoring)
+        if after is not None:
+            first, attempt = map(clip, after)
+            behind = and_(_anchoring.first == first, _anchoring.attempt > attempt)
+            query = query.where(_anchoring.first >= first, or_(_anchoring.first > first, behind))
+        ordered = query.order_by(_anchoring.first, _anchoring.attempt).limit(limit)
+        return self._read(ordered, codec.anchoring)
+
+    def newest_anchorings(self, origin: Origin, limit: int) -> list[Anchoring]:
+        query = reading.ANCHORINGS.where(_anchoring.log == self._number_of(origin))
+        found = self._read(query.order_by(_anchoring.number.desc()).limit(limit), codec.anchoring)
+        return sorted(found, key=lambda it: (it.first, it.attempt))
+
+    def attempts(self, origin: Origin, first: BatchNo) -> list[Anchoring]:
+        query = reading.ANCHORINGS.where(
+            _anchoring.log == self._number_of(origin), _anchoring.first == clip(first)
+        )
+        return self._read(query.order_by(_anchoring.attempt), codec.anchoring)
 
     def checkpoint(self, origin: Origin) -> StoredCheckpoint | None:
         query = _CHECKPOINTS.where(_checkpoint.log == self._number_of(origin))
