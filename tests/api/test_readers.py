@@ -148,4 +148,6 @@ def test_a_push_whose_reader_is_killed_is_read_all_the_same(
     os.kill(future.result(), signal.SIGKILL)
     for round in range(3):
         assert caller.push(large(round * COUNT)).status_code == 201
-    assert bed.store.head(caller.origin).size == 3 * COUNT
+    readers.wait()  # others have taken its place
+    assert caller.push(large(3 * COUNT)).status_code == 201
+    assert bed.store.head(caller.origin).size == 4 * COUNT
