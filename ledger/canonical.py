@@ -136,6 +136,24 @@ def encode(value: Value) -> bytes:
         raise MalformedInput("a value that JSON cannot hold", got=str(error)) from None
 
 
+def size(value: Value) -> int:
+    """How many bytes `encode` would write. Raises as it does."""
+    if _is_plain(value, 0):
+        try:
+            return len(orjson.dumps(value))  # in another order, maybe
+        except orjson.JSONEncodeError:
+            pass
+    return len(encode(value))
+
+
+def encode_texts(texts: list[str]) -> bytes:
+    """As `encode` of an array of strings."""
+    try:
+        return orjson.dumps(texts)
+    except orjson.JSONEncodeError as error:
+        raise MalformedInput("a value that JSON cannot hold", got=str(error)) from None
+
+
 def parse_canonical(data: bytes) -> Object:
     """The object that `data` spells, accepted only if `encode` writes the same bytes again."""
     value, plain = _read(data, floats=False)

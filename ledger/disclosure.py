@@ -23,7 +23,7 @@ from typing import NamedTuple, overload
 from ledger import canonical
 from ledger.canonical import Value
 from ledger.errors import DisclosureRefuted, MalformedInput
-from ledger.types import from_base64url, to_base64url
+from ledger.types import from_base64url, to_base64url, to_base64url_each
 
 SALT_BYTES = 16
 """128 bits, as RFC 9901 §9.3 recommends."""
@@ -65,7 +65,7 @@ class DisclosureTexts(Sequence[str]):
         self.arrays = arrays
 
     def _texts(self) -> tuple[str, ...]:
-        return tuple(map(to_base64url, self.arrays.split(b"\n"))) if self.arrays else ()
+        return tuple(to_base64url_each(self.arrays.split(b"\n"))) if self.arrays else ()
 
     def __len__(self) -> int:
         return self.arrays.count(b"\n") + 1 if self.arrays else 0
@@ -109,21 +109,39 @@ def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
 
 def disclosure_text(salt: bytes, name: str, value: Value) -> str:
     """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
-    return to_base64url(disclosure_array(salt, name, value))
+    [array] = disclosure_arrays([(name, value)], lambda: salt)
+    return to_base64url(array)
 
 
-def disclosure_array(salt: bytes, name: str, value: Value) -> bytes:
-    """The array that `disclosure_text` is the base64url of, in canonical JSON."""
-    if len(salt) != SALT_BYTES:
-        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
-    if name in RESERVED:
-        raise MalformedInput("a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name))
-    return canonical.encode([to_base64url(salt), name, value])
+def disclosure_arrays(members: Sequence[tuple[str, Value]], salt: Callable[[], bytes]) -> list[bytes]:
+    """The arrays of which the base64url is the disclosures of these members, in canonical JSON.
+
+    `salt` answers 16 fresh random bytes at each call.
+    """
+    drawn = [salt() for _ in members]
+    if not set(map(len, drawn)) <= {SALT_BYTES}:
+        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {sorted(map(len, drawn))}")
+    for name, _ in members:
+        if name in RESERVED:
+            raise MalformedInput(
+                "a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name)
+            )
+    return [
+        canonical.encode_texts([spelled, name, value])
+        if type(value) is str
+        else canonical.encode([spelled, name, value])
+        for spelled, (name, value) in zip(to_base64url_each(drawn), members, strict=True)
+    ]
 
 
 def digest_of(text: str) -> str:
     """base64url of SHA-256 over the ASCII of a disclosure's text (RFC 9901 §4.2.3)."""
     return to_base64url(sha256(text.encode("ascii")).digest())
+
+
+def digests_of(texts: Iterable[str]) -> list[str]:
+    """As `digest_of` of each, at once."""
+    return to_base64url_each([sha256(text.encode("ascii")).digest() for text in texts])
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
@@ -172,8 +190,9 @@ def check_disclosures(
     """
     open_digests = set(committed)
     names = set(visible)
-    for disclosure in shown:
-        digest, name = disclosure.digest, disclosure.name
+    listed = list(shown)
+    digests = digests_of(disclosure.text for disclosure in listed)
+    for (_, name, _), digest in zip(listed, digests, strict=True):
         if digest not in open_digests:
             raise DisclosureRefuted(
                 f"the entry does not commit to the shown member {name[:80]!r}",

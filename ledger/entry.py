@@ -170,7 +170,7 @@ def parse_event(value: Value) -> Event:
     data = attributes.pop("data", None)
     if not (_is_sound(attributes) and isinstance(data, dict) and RESERVED.isdisjoint(data)):
         raise invalid(_problems(value))
-    if (size := len(canonical.encode(value))) > MAX_EVENT_BYTES:
+    if (size := canonical.size(value)) > MAX_EVENT_BYTES:
         raise TooLarge("an event that is too large", expected=f"at most {MAX_EVENT_BYTES} bytes", got=size)
     return Event(cast(dict[str, str], attributes), data)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 from ledger import canonical
 from ledger.canonical import Object
@@ -20,13 +20,13 @@ from ledger.disclosure import (
     RESERVED,
     Disclosure,
     DisclosureTexts,
-    digest_of,
-    disclosure_array,
+    digests_of,
+    disclosure_arrays,
     parse_disclosures,
 )
 from ledger.entry import PHASES, SD_ALG, VERSION, Event, Phase
 from ledger.errors import MalformedInput
-from ledger.types import Digest, Origin, PartyId, format_time, to_base64url
+from ledger.types import Digest, Origin, PartyId, format_time, to_base64url_each
 
 _END = b',"v":1}'
 
@@ -44,6 +44,11 @@ class Statement:
     texts: Sequence[str]
     key: Digest
     time: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process as plain bytes: objects would take longer than what they hold.
+        arrays = self.texts.arrays if isinstance(self.texts, DisclosureTexts) else tuple(self.texts)
+        return _made_again, (self.attributes, self.content, arrays, bytes(self.key), self.time)
 
     @property
     def source(self) -> str:
@@ -85,6 +90,13 @@ class Statement:
         return Event(self.attributes, {**self.visible, **{d.name: d.value for d in self.disclosures}})
 
 
+def _made_again(
+    attributes: Mapping[str, str], content: bytes, texts: bytes | tuple[str, ...], key: bytes, time: int
+) -> Statement:
+    disclosures = DisclosureTexts(texts) if isinstance(texts, bytes) else texts
+    return Statement(attributes, content, disclosures, Digest(key), time)
+
+
 def make_statement(event: Event, data: Object, texts: Sequence[str]) -> Statement:
     """The statement of an event whose data is committed to by `data`, which `texts` open."""
     attributes = event.attributes
@@ -97,14 +109,10 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
 
     `salt` answers 16 fresh random bytes at each call.
     """
-    data: Object = {}
-    arrays = []
-    for name, value in event.data.items():
-        if name in visible:
-            data[name] = value
-        else:
-            arrays.append(disclosure_array(salt(), name, value))
-    data["_sd"] = sorted(map(digest_of, map(to_base64url, arrays)))  # type: ignore[assignment]  # list is invariant
+    data: Object = {name: value for name, value in event.data.items() if name in visible}
+    hidden = [(name, value) for name, value in event.data.items() if name not in visible]
+    arrays = disclosure_arrays(hidden, salt)
+    data["_sd"] = sorted(digests_of(to_base64url_each(arrays)))  # type: ignore[assignment]  # list is invariant
     data["_sd_alg"] = SD_ALG
     return make_statement(event, data, DisclosureTexts(b"\n".join(arrays)))
 

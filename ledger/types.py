@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NewType, Self
@@ -201,6 +202,13 @@ def from_base64(text: str) -> bytes:
 def to_base64url(data: bytes) -> str:
     """URL-safe base64 without padding (RFC 4648 §5), as JOSE and SD-JWT use it."""
     return b2a_base64(data, newline=False).translate(_URLSAFE).rstrip(b"=").decode()
+
+
+def to_base64url_each(items: Iterable[bytes]) -> list[str]:
+    """As `to_base64url` of each, at once: faster for many short ones."""
+    lines = b"".join(map(b2a_base64, items)).translate(_URLSAFE, b"=").decode().split("\n")
+    lines.pop()
+    return lines
 
 
 def from_base64url(text: str) -> bytes:

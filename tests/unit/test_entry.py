@@ -3,6 +3,8 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -602,3 +604,13 @@ def test_the_proof_of_the_largest_event_is_not_too_large_to_read(largest: Any) -
     document = canonical.encode(proof_document(log.prove(0, 0)))
     assert len(document) < MAX_BYTES
     assert parse_proof(document).disclosures == said.disclosures
+
+
+@pytest.mark.parametrize("texts", [None, ("WyI", "no base64 at all")])
+def test_a_statement_reaches_another_process_whole(texts: tuple[str, ...] | None) -> None:
+    said = statement()
+    if texts is not None:
+        said = replace(said, texts=texts)
+    again = pickle.loads(pickle.dumps(said))
+    assert again == said
+    assert (type(again.texts), type(again.key)) == (type(said.texts), type(said.key))
