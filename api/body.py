@@ -64,8 +64,9 @@ async def accepted(request: Request, ledger: Services, log: Log) -> AsyncIterato
             take(MAX_BYTES)
         said = await _read(Arrived(body, media, encoding, most, log.opaque), ledger)
         if isinstance(said, Refused):
-            tell_pushed(ledger.meter, log.origin, said.error, said.events)
-            raise said.error
+            with ledger.tracer.span("push", {"log": log.origin, "events": said.events}):
+                tell_pushed(ledger.meter, log.origin, said.error, said.events)
+                raise said.error
         yield said
 
 

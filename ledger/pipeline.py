@@ -92,7 +92,7 @@ class Pipeline:
         Events that are there already with the same content are answered with their first receipt (I3).
 
         Args:
-            values: events; with a signature, statements as the party salted them (`ledger.statement`).
+            values: events; with a signature, statements as the party salted them (`ledger.salted`).
             signature: the party's signed note over its statements (`ledger.push`).
 
         Raises:

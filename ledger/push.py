@@ -69,7 +69,7 @@ class PushHead:
 
 
 def push_document(note: str, statements: Sequence[Value]) -> Object:
-    """What travels: the signature, and the statements as `ledger.statement.statement_object` gives them."""
+    """What travels: the signature, and the statements as `ledger.salted.statement_object` gives them."""
     return {"signature": note, "statements": list(statements)}
 
 

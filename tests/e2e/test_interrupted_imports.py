@@ -140,12 +140,12 @@ def make_logs(folder: Path, files: int, lines: int) -> tuple[int, int]:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "Ctrl-C"])
 def test_an_import_that_is_interrupted_goes_on(importer: Importer, number: signal.Signals) -> None:
     logs = importer.folder / "logs"
-    lines, rubbish = make_logs(logs, files=4, lines=700)
+    lines, rubbish = make_logs(logs, files=4, lines=2500)
     chance, interruptions = random.Random(number), 0
     while True:
         with importer.running(logs) as process:
             importer.wait_for(importer.size + chance.randrange(1, 2 * CHUNK_EVENTS), process)
-            time.sleep(chance.uniform(0, 0.2))
+            time.sleep(chance.uniform(0, 0.1))
             process.send_signal(number)
             code = process.wait()
             err = process.stderr.read() if process.stderr else ""
