@@ -68,8 +68,17 @@ class Pool:
 
     def _started(self) -> ProcessPoolExecutor | None:
         if self._executor is None and self._left:
-            self._executor = _executor(self._processes)
-            self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self._processes)]
+            try:
+                self._executor = _executor(self._processes)
+                self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self._processes)]
+            except (
+                OSError,
+                ImportError,
+                RuntimeError,
+            ) as error:  # no semaphores here, no more processes, no memory
+                self._executor, self._left = None, 0
+                log.warning("no processes", error=type(error).__name__)
+                return None
             self._ready.add_done_callback(partial(self._told, self._executor))
         return self._executor if self._ready is not None and self._ready.done() else None
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import pytest
 
+from ledger import processes
 from ledger.errors import LedgerError, PackageRefuted, VerificationError
 from ledger.processes import Pool, spread
 
@@ -133,6 +134,16 @@ def test_processes_that_are_always_lost_are_given_up(pool: Pool) -> None:
     for _ in range(20):
         assert pool.submit(die) is None
         time.sleep(0.05)
+
+
+def test_where_no_process_can_be_started_there_are_none(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_all(count: int) -> None:
+        raise PermissionError("no semaphores")
+
+    monkeypatch.setattr(processes, "_executor", refuse_all)
+    assert pool.submit(parents_and_mine) is None
+    monkeypatch.undo()
+    assert pool.submit(parents_and_mine) is None, "it is not tried again at every push"
 
 
 PARENT = """
