@@ -44,7 +44,7 @@ class Phase(StrEnum):
     STORAGE = "storage"
 
 
-PHASES = {phase.value: phase for phase in Phase}
+_PHASES = {phase.value: phase for phase in Phase}
 """By their words: a lookup is faster than a call of the class."""
 
 _OPAQUE = r"[A-Za-z0-9][A-Za-z0-9:._~+=/-]"
@@ -89,12 +89,11 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000
 """Unix milliseconds between which a time has a year of four digits in UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event as its party sent it: CloudEvents attributes, and `data`."""
+class Attributed:
+    """What has the CloudEvents attributes of an event, by their names."""
 
+    __slots__ = ()
     attributes: Mapping[str, str]
-    data: Object
 
     @property
     def source(self) -> str:
@@ -110,11 +109,19 @@ class Event:
 
     @property
     def phase(self) -> Phase:
-        return PHASES[self.attributes["phase"]]
+        return _PHASES[self.attributes["phase"]]
 
     @property
     def subject(self) -> str:
         return self.attributes["subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Attributed):
+    """One event as its party sent it: CloudEvents attributes, and `data`."""
+
+    attributes: Mapping[str, str]
+    data: Object
 
     @property
     def time(self) -> int:

@@ -24,7 +24,7 @@ from ledger.disclosure import (
     disclosure_arrays,
     parse_disclosures,
 )
-from ledger.entry import PHASES, SD_ALG, VERSION, Event, Phase
+from ledger.entry import SD_ALG, VERSION, Attributed, Event
 from ledger.errors import MalformedInput
 from ledger.types import Digest, Origin, PartyId, format_time, to_base64url_each
 
@@ -32,7 +32,7 @@ _END = b',"v":1}'
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Attributed):
     """An event turned into commitments, with the texts of the disclosures that open them.
 
     `content` is what the party says, in canonical bytes; `key` and `time` are the event's. It holds little but bytes,
@@ -49,26 +49,6 @@ class Statement:
         # To another process as plain bytes: objects would take longer than what they hold.
         arrays = self.texts.arrays if isinstance(self.texts, DisclosureTexts) else tuple(self.texts)
         return _made_again, (self.attributes, self.content, arrays, bytes(self.key), self.time)
-
-    @property
-    def source(self) -> str:
-        return self.attributes["source"]
-
-    @property
-    def id(self) -> str:
-        return self.attributes["id"]
-
-    @property
-    def type(self) -> str:
-        return self.attributes["type"]
-
-    @property
-    def phase(self) -> Phase:
-        return PHASES[self.attributes["phase"]]
-
-    @property
-    def subject(self) -> str:
-        return self.attributes["subject"]
 
     @property
     def data(self) -> Object:
