@@ -107,12 +107,6 @@ def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
     return draw().__next__
 
 
-def disclosure_text(salt: bytes, name: str, value: Value) -> str:
-    """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
-    [array] = disclosure_arrays([(name, value)], lambda: salt)
-    return to_base64url(array)
-
-
 def disclosure_arrays(members: Sequence[tuple[str, Value]], salt: Callable[[], bytes]) -> list[bytes]:
     """The arrays of which the base64url is the disclosures of these members, in canonical JSON.
 
@@ -145,8 +139,9 @@ def digests_of(texts: Iterable[str]) -> list[str]:
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
-    """As `disclosure_text`, with what it says."""
-    return Disclosure(disclosure_text(salt, name, value), name, value)
+    """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
+    [array] = disclosure_arrays([(name, value)], lambda: salt)
+    return Disclosure(to_base64url(array), name, value)
 
 
 def parse_disclosure(text: str) -> Disclosure:

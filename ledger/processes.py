@@ -71,11 +71,8 @@ class Pool:
             try:
                 self._executor = _executor(self._processes)
                 self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self._processes)]
-            except (
-                OSError,
-                ImportError,
-                RuntimeError,
-            ) as error:  # no semaphores here, no more processes, no memory
+            except (OSError, ImportError, RuntimeError) as error:
+                # No semaphores here, no more processes, no memory: it would be so again at the next push.
                 self._executor, self._left = None, 0
                 log.warning("no processes", error=type(error).__name__)
                 return None
