@@ -116,6 +116,17 @@ def parse_object(data: bytes) -> Object:
     return value
 
 
+def parse_string(data: bytes) -> str:
+    """As `parse`, and the value must be a string."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, str):
+        raise MalformedInput("not a JSON string", expected='"…"', got=repr(data[:80]))
+    return value
+
+
 def encode(value: Value) -> bytes:
     """The canonical bytes of `value` (RFC 8785).
 

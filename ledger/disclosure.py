@@ -16,6 +16,7 @@ text as it stands and may not rewrite it; other writers' white space is theirs.
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, overload
@@ -23,7 +24,13 @@ from typing import NamedTuple, overload
 from ledger import canonical
 from ledger.canonical import Value
 from ledger.errors import DisclosureRefuted, MalformedInput
-from ledger.types import from_base64url, to_base64url, to_base64url_each
+from ledger.types import (
+    BASE64_OF_URLSAFE,
+    digests_to_base64url,
+    from_base64url,
+    to_base64url,
+    to_base64url_each,
+)
 
 SALT_BYTES = 16
 """128 bits, as RFC 9901 §9.3 recommends."""
@@ -34,6 +41,21 @@ RESERVED = frozenset({"_sd", "_sd_alg", "..."})
 """Names that mean something in RFC 9901 and so cannot be members."""
 
 _SALT = re.compile(r"[A-Za-z0-9_-]{22,}")
+
+_ENDS = (b"Cgos", b"!", b"oKCgos", b"KCgos")
+"""What completes a base64url text by how many characters stand in its last group: "\\n\\n," in a group of its own.
+
+Before that spare bits become line feeds if they are zero, as they should be, and otherwise what stands behind no array.
+One character in the last group is a mistake, and "!" no base64.
+"""
+_STRING = r'"[^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+"'
+_SCALAR = rf"{_STRING}|-?(?:0|[1-9][0-9]{{0,14}}+)(?:\.[0-9]{{1,15}}+)?|true|false|null"
+_LINE = re.compile(
+    # a disclosure without white space, escapes in its name, or a value of members or elements
+    rf'\["{_SALT.pattern}+","([^"\\\x00-\x1f]*+)",(?:{_SCALAR})\]\n++,'
+    r"|[^\n]*+\n++,"  # any other text
+)
+_BROKEN_LINE = re.compile(r"\n[^\n,]")
 
 
 class Disclosure(NamedTuple):
@@ -135,7 +157,12 @@ def digest_of(text: str) -> str:
 
 def digests_of(texts: Iterable[str]) -> list[str]:
     """As `digest_of` of each, at once."""
-    return to_base64url_each([sha256(text.encode("ascii")).digest() for text in texts])
+    return digests_of_ascii([text.encode("ascii") for text in texts])
+
+
+def digests_of_ascii(texts: Iterable[bytes]) -> list[str]:
+    """As `digest_of` of each, at once, for the ASCII of texts."""
+    return digests_to_base64url([sha256(text).digest() for text in texts])
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
@@ -156,6 +183,38 @@ def parse_disclosure(text: str) -> Disclosure:
 def parse_disclosures(texts: Sequence[str]) -> list[Disclosure]:
     """As `parse_disclosure` of each, at once: faster for those of an event."""
     return list(map(_said, texts, canonical.parse_each(list(map(from_base64url, texts)))))
+
+
+def disclosed_names(texts: Sequence[bytes]) -> list[str]:
+    """As the names of what `parse_disclosure` reads of each, at once: faster for many. `texts` are in ASCII.
+
+    Raises:
+        MalformedInput: as `parse_disclosure` for one of them.
+    """
+    names = _plain_names(texts)
+    if names is None or not RESERVED.isdisjoint(names):
+        return [_name(text) for text in texts]
+    return [name or _name(text) for name, text in zip(names, texts, strict=True)] if "" in names else names
+
+
+def _plain_names(texts: Sequence[bytes]) -> list[str] | None:
+    """The name in each text that is plainly a disclosure, "" for any other; None if they cannot be told apart.
+
+    All are decoded as one, each followed by line feeds and a comma. Where line feeds stand before commas only, the
+    pattern's matches join without gap, and each has line feeds at its end and nowhere else. So each text ends where a
+    match ends; and if there are no more matches than texts, each match is a text.
+    """
+    ends = [text + _ENDS[len(text) % 4] for text in texts]
+    try:
+        lines = a2b_base64(b"".join(ends).translate(BASE64_OF_URLSAFE), strict_mode=True).decode()
+    except ValueError:
+        return None
+    names = _LINE.findall(lines) if _BROKEN_LINE.search(lines) is None else []
+    return names if len(names) == len(texts) else None
+
+
+def _name(text: bytes) -> str:
+    return parse_disclosure(text.decode("ascii", "replace")).name
 
 
 def _said(text: str, array: Value) -> Disclosure:

@@ -54,11 +54,11 @@ _RFC3339 = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 """A name that may be told in an error: one that looks otherwise might be somebody's address."""
-_DIGEST = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
+DIGEST = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 """The base64url of 32 bytes: the last character holds four bits and two zeros."""
-_DIGESTS = re.compile(rf"(?:{_DIGEST}(?:\n{_DIGEST})*)?")
+_DIGESTS = re.compile(rf"(?:{DIGEST}(?:\n{DIGEST})*)?")
 
-_ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
+ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
     "specversion": (re.compile(r"1\.0"), "1.0"),
     "id": (re.compile(_OPAQUE + "{0,127}"), "an opaque id: 1 to 128 letters, digits and :._~+=/-"),
     "source": (
@@ -79,10 +79,11 @@ _ATTRIBUTES: dict[str, tuple[re.Pattern[str], str]] = {
     ),
     "traceparent": (re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"), "a W3C trace parent"),
 }
+"""The form of each attribute, and how it is told. None takes a character that JSON would escape."""
 REQUIRED = ("specversion", "id", "source", "type", "subject", "time", "phase")
 """CloudEvents attributes that an event must have; `phase` is the ledger's one extension attribute."""
 _REQUIRED = frozenset(REQUIRED)
-_REQUIRED_LINES = re.compile("\n".join(f"(?:{_ATTRIBUTES[name][0].pattern})" for name in REQUIRED))
+_REQUIRED_LINES = re.compile("\n".join(f"(?:{ATTRIBUTES[name][0].pattern})" for name in REQUIRED))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000
@@ -140,7 +141,7 @@ def event_key(source: str, id: str) -> Digest:
 
 def is_subject(text: str) -> bool:
     """Whether a transfer can be called so."""
-    return _ATTRIBUTES["subject"][0].fullmatch(text) is not None
+    return ATTRIBUTES["subject"][0].fullmatch(text) is not None
 
 
 def event_time(text: str) -> int:
@@ -150,7 +151,7 @@ def event_time(text: str) -> int:
     """
     millis = _millis(text) if _RFC3339.fullmatch(text) else None
     if millis is None:
-        raise MalformedInput("not a time", expected=_ATTRIBUTES["time"][1], got=repr(text[:40]))
+        raise MalformedInput("not a time", expected=ATTRIBUTES["time"][1], got=repr(text[:40]))
     return millis
 
 
@@ -220,9 +221,9 @@ def _problems(value: Object) -> list[tuple[str, str]]:
 
 
 def _attribute_problem(name: str, value: Value) -> str | None:
-    if name not in _ATTRIBUTES:
+    if name not in ATTRIBUTES:
         return "not an attribute that the ledger takes: it would be visible for ever; put it into data"
-    pattern, expected = _ATTRIBUTES[name]
+    pattern, expected = ATTRIBUTES[name]
     if not isinstance(value, str) or not pattern.fullmatch(value):
         return f"expected {expected}"
     if name == "time":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NewType, Self
@@ -87,7 +87,13 @@ def digests(joined: bytes) -> list[Digest]:
     Raises:
         MalformedInput: not a whole number of them.
     """
-    return [Digest(joined[start : start + Digest.SIZE]) for start in range(0, len(joined), Digest.SIZE)]
+    if len(joined) % Digest.SIZE:
+        raise MalformedInput(
+            "not joined digests", expected=f"{Digest.SIZE} bytes each", got=f"{len(joined)} bytes"
+        )
+    # Each has its size, so it needs no `Digest.__new__` to look at it.
+    new = bytes.__new__
+    return [new(Digest, joined[start : start + Digest.SIZE]) for start in range(0, len(joined), Digest.SIZE)]
 
 
 Origin = NewType("Origin", str)
@@ -177,7 +183,7 @@ def parse_time(text: str) -> int:
 
 
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
-_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
+BASE64_OF_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 """What stands for 62 and 63 in the other alphabet; what stands for them here, and padding, becomes no base64 at all."""
 _LAST = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 """Last characters whose spare bits are zero, by how many characters stand in the last group."""
@@ -211,12 +217,19 @@ def to_base64url_each(items: Iterable[bytes]) -> list[str]:
     return lines
 
 
+def digests_to_base64url(values: Sequence[bytes]) -> list[str]:
+    """As `to_base64url_each` of values that have 32 bytes each: faster still."""
+    # With a zero behind it, each is 11 groups of base64 by itself: its own 43 characters, and one that is the zero's.
+    spelled = b2a_base64(b"\0".join([*values, b""]), newline=False).translate(_URLSAFE).decode()
+    return [spelled[start : start + 43] for start in range(0, len(spelled), 44)]
+
+
 def from_base64url(text: str) -> bytes:
     """Parse unpadded URL-safe base64 strictly: only what encoding the bytes would give again."""
     last = len(text) % 4
     try:
         spelled = text.encode("ascii")
-        data = a2b_base64(spelled.translate(_STANDARD) + b"=" * (-last % 4), strict_mode=True)
+        data = a2b_base64(spelled.translate(BASE64_OF_URLSAFE) + b"=" * (-last % 4), strict_mode=True)
     except ValueError:
         data = None
     if data is None or (last and spelled[-1] not in _LAST[last]):

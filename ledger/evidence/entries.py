@@ -7,8 +7,9 @@ processes, and what they hold is added up in order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import count
 from typing import Any
 
 from ledger.canonical import Object
@@ -17,11 +18,14 @@ from ledger.entry import Entry, parse_entry
 from ledger.errors import InputError, PackageRefuted, VerificationError
 from ledger.evidence.lines import as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
+from ledger.evidence.plain import Checked, check_plain
 from ledger.merkle import leaf_hash
 from ledger.statement import statement_of
 from ledger.types import Digest, PartyId, digests
 
 _RUN_LINES, _RUN_BYTES = 1000, 1024 * 1024
+_AT_ONCE = 50
+"""Lines that are tried together to be plain. If a disclosure is out of form, none of them are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ def check_run(manifest: Manifest, run: Run) -> Tally:
     tally = Tally()
     try:
         with naming(step="batches"):
-            for position, line in enumerate(run.lines, run.first):
-                _check_line(manifest, position, line, tally)
+            for start in range(0, len(run.lines), _AT_ONCE):
+                _check_lines(manifest, run.first + start, run.lines[start : start + _AT_ONCE], tally)
     except VerificationError as error:
         tally.failure = error
     return tally
@@ -94,25 +98,44 @@ def check_order(before: int, after: int, position: int) -> None:
         raise PackageRefuted("an entry was received before the one before it", step="entries", got=position)
 
 
-def _check_line(manifest: Manifest, position: int, line: bytes, tally: Tally) -> None:
+def _check_lines(manifest: Manifest, first: int, lines: Sequence[bytes], tally: Tally) -> None:
+    for position, line, checked in zip(
+        count(first), lines, check_plain(manifest.origin, first, lines), strict=False
+    ):
+        if checked is not None:
+            _check_follows(tally, checked.received, position)
+        _add(manifest, tally, checked or _check_line(manifest, position, line, tally))
+
+
+def _check_line(manifest: Manifest, position: int, line: bytes, before: Tally) -> Checked:
+    """What a line holds, in whatever spelling. `before` is of the lines before it."""
     value = parse_line(ENTRIES, line, "position", "entry", "disclosures")
     check_number(value, "position", position, step="batches")
     data = string(value, "entry").encode()
     entry = _read_entry(data, manifest)
-    received = entry.received
-    if tally.received:
-        check_order(tally.received[-1], received, position)
+    _check_follows(before, entry.received, position)
     shown = _count_disclosures(value, entry)
+    phase, type_ = entry.attributes["phase"], entry.attributes["type"]
+    return Checked(data, entry.received, entry.party, phase, type_, len(entry.sd), shown)
+
+
+def _check_follows(before: Tally, received: int, position: int) -> None:
+    if before.received:
+        check_order(before.received[-1], received, position)
+
+
+def _add(manifest: Manifest, tally: Tally, line: Checked) -> None:
+    data, received, party, phase, type_, committed, shown = line
     tally.leaves.append(leaf_hash(data))
     tally.received.append(received)
-    tally.parties.append(entry.party)
+    tally.parties.append(party)
     if manifest.signed:
-        tally.statements.append(leaf_hash(statement_of(data, entry.origin, entry.party, received)))
+        tally.statements.append(leaf_hash(statement_of(data, manifest.origin, party, received)))
     if manifest.since <= received < manifest.until:
-        tally.by_phase[entry.attributes["phase"]] += 1
-        tally.by_type[entry.attributes["type"]] += 1
+        tally.by_phase[phase] += 1
+        tally.by_type[type_] += 1
         tally.disclosed += shown
-        tally.withheld += len(entry.sd) - shown
+        tally.withheld += committed - shown
 
 
 def _read_entry(data: bytes, manifest: Manifest) -> Entry:
