@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from io import BytesIO
 from itertools import count
 from typing import Any
 
@@ -16,24 +17,28 @@ from ledger.canonical import Object
 from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import Entry, parse_entry
 from ledger.errors import InputError, PackageRefuted, VerificationError
-from ledger.evidence.lines import as_step, check_number, naming, parse_line, string, strings
+from ledger.evidence.lines import MAX_LINE, as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
 from ledger.evidence.plain import Checked, check_plain
 from ledger.merkle import leaf_hash
 from ledger.statement import statement_of
 from ledger.types import Digest, PartyId, digests
 
-_RUN_LINES, _RUN_BYTES = 1000, 1024 * 1024
 _AT_ONCE = 50
 """Lines that are tried together to be plain. If a disclosure is out of form, none of them are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive lines, of which the first should be of position `first`."""
+    """Consecutive lines, of which the first should be of position `first`. As one text they go cheaply to a process."""
 
     first: int
-    lines: list[bytes]
+    text: bytes
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Each with its end; the last of a member may have none."""
+        return BytesIO(self.text).readlines()
 
 
 @dataclass(slots=True)
@@ -66,18 +71,20 @@ def _made_again(leaves: bytes, statements: bytes, members: dict[str, Any]) -> Ta
     return Tally(leaves=digests(leaves), statements=digests(statements), **members)
 
 
-def runs(lines: Iterable[bytes], first: int) -> Iterator[Run]:
-    """All lines, some at a time."""
-    some: list[bytes] = []
-    size = 0
-    for line in lines:
-        some.append(line)
-        size += len(line)
-        if len(some) == _RUN_LINES or size >= _RUN_BYTES:
-            yield Run(first, some)
-            first, some, size = first + len(some), [], 0
-    if some:
-        yield Run(first, some)
+def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
+    """All lines of a member that comes in blocks, some at a time. What is too long for a line comes without its end."""
+    begun = b""
+    for block in blocks:
+        whole, end, rest = block.rpartition(b"\n")
+        if end:
+            yield (run := Run(first, begun + whole + end))
+            first, begun = first + run.text.count(b"\n"), rest
+        else:
+            begun += rest
+        if len(begun) > MAX_LINE:
+            break
+    if begun:
+        yield Run(first, begun)
 
 
 def check_run(manifest: Manifest, run: Run) -> Tally:
@@ -85,8 +92,9 @@ def check_run(manifest: Manifest, run: Run) -> Tally:
     tally = Tally()
     try:
         with naming(step="batches"):
-            for start in range(0, len(run.lines), _AT_ONCE):
-                _check_lines(manifest, run.first + start, run.lines[start : start + _AT_ONCE], tally)
+            lines = run.lines
+            for start in range(0, len(lines), _AT_ONCE):
+                _check_lines(manifest, run.first + start, lines[start : start + _AT_ONCE], tally)
     except VerificationError as error:
         tally.failure = error
     return tally

@@ -1,9 +1,11 @@
-"""The lines of a package's NDJSON members, each an object of certain names, and the steps that fail in them."""
+"""A package's members as the manifest says them, the lines of those in NDJSON, and the steps that fail in them."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -11,23 +13,50 @@ from typing import cast
 from ledger import canonical
 from ledger.canonical import Object
 from ledger.errors import DisclosureRefuted, InputError, MalformedInput, PackageRefuted, VerificationError
+from ledger.evidence.manifest import FileDigest
+from ledger.types import Digest
 
-_MAX_LINE = 16 * 1024 * 1024
-_CHUNK = 1024 * 1024
+MAX_LINE = 16 * 1024 * 1024
+BLOCK = 1024 * 1024
+"""Bytes that are unpacked at a time."""
+
+
+def read_file(archive: zipfile.ZipFile, file: FileDigest) -> Iterator[bytes]:
+    """A member in blocks, none of them empty; no more is unpacked than the manifest allows, so it cannot be a bomb.
+
+    Raises:
+        PackageRefuted: it is damaged; or behind the last block, it does not have the manifest's size and digest.
+    """
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with archive.open(file.name) as member:
+            while size <= file.size and (block := member.read(min(BLOCK, file.size - size + 1))):
+                hasher.update(block)
+                size += len(block)
+                yield block
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise PackageRefuted(f"{file.name} is damaged", step="files", got=str(error)[:120]) from None
+    if (size, digest := Digest(hasher.digest())) != (file.size, file.digest):
+        raise PackageRefuted(
+            f"{file.name} is not what the manifest says",
+            step="files",
+            expected=f"{file.size} bytes, {file.digest}",
+            got=f"{size} bytes, {digest}",
+        )
 
 
 def read_lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
     """The lines of a member as they are, each with its end; what is too long for one comes without."""
     # `zipfile` splits lines in Python; the buffer does it many times faster.
-    with archive.open(name) as member, io.BufferedReader(cast(io.RawIOBase, member), _CHUNK) as buffer:
-        while line := buffer.readline(_MAX_LINE):
+    with archive.open(name) as member, io.BufferedReader(cast(io.RawIOBase, member), BLOCK) as buffer:
+        while line := buffer.readline(MAX_LINE):
             yield line
 
 
 def parse_line(member: str, line: bytes, *names: str) -> Object:
     """The object of exactly these names in a line. Raises MalformedInput for anything else."""
-    if not line.endswith(b"\n"):
-        raise MalformedInput(f"a line of {member} without its end", expected=f"at most {_MAX_LINE} bytes")
+    if not line.endswith(b"\n") or len(line) > MAX_LINE:
+        raise MalformedInput(f"a line of {member} without its end", expected=f"at most {MAX_LINE} bytes")
     value = canonical.parse_object(line)
     if value.keys() != set(names):
         raise MalformedInput(f"a line of {member} is out of form", expected=", ".join(names))

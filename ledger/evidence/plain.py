@@ -23,6 +23,7 @@ from ledger import canonical
 from ledger.disclosure import digests_of_ascii, disclosed_names
 from ledger.entry import ATTRIBUTES, DIGEST, REQUIRED, event_time
 from ledger.errors import MalformedInput
+from ledger.evidence.lines import MAX_LINE
 from ledger.types import Origin, PartyId, parse_party_id, parse_time
 
 _SHOWN, _NOTHING_SHOWN = b'{"disclosures":["', b'{"disclosures":[],"entry":'
@@ -87,7 +88,7 @@ def check_plain(origin: Origin, first: int, lines: Sequence[bytes]) -> list[Chec
 def _read(origin: Origin, position: int, line: bytes) -> _Line | None:
     """A line, if it is plain as far as can be seen without its disclosures."""
     end = b',"position":%d}\n' % position
-    if not line.endswith(end):
+    if not line.endswith(end) or len(line) > MAX_LINE:
         return None
     if line.startswith(_NOTHING_SHOWN):
         texts, start = [], len(_NOTHING_SHOWN)

@@ -28,6 +28,7 @@ from ledger.errors import (
     VerificationError,
 )
 from ledger.evidence import build_package, check_package, check_package_on_chain
+from ledger.evidence.entries import runs
 from ledger.evidence.manifest import (
     ANCHORS,
     CHECKPOINT,
@@ -267,11 +268,61 @@ def test_a_change_that_the_logs_own_key_signed_again_is_seen_by_its_own_step(cas
     assert caught.value.step == step
 
 
+def spaced(members: Members) -> Members:
+    """The entries in another spelling, which only their digest tells from what the ledger wrote."""
+    return {**members, ENTRIES: members[ENTRIES].replace(b'"entry":', b'"entry": ')}
+
+
+def test_entries_that_are_spelled_in_another_way_hold_but_are_not_those_of_the_manifest(case: Case) -> None:
+    members = spaced(case.members)
+    assert case.check(case.resign(members)).events_in_period == 8
+    with pytest.raises(PackageRefuted, match=r"entries\.ndjson is not what the manifest says") as caught:
+        case.check(pack(members))
+    assert caught.value.step == "files"
+
+
+@pytest.mark.parametrize("attack", CHANGES)
+def test_of_several_members_that_are_not_those_of_the_manifest_the_first_is_told(
+    case: Case, attack: str
+) -> None:
+    change, _ = CHANGES[attack]
+    members = spaced(change(case.members))
+    first = next(name for name in FILES if members[name] != case.members[name])
+    with pytest.raises(PackageRefuted, match=re.escape(f"{first} is not what")) as caught:
+        case.check(pack(members))
+    assert caught.value.step == "files"
+
+
+def test_lines_are_the_same_however_they_come_in_blocks() -> None:
+    text = b"one\n\ntwo\r\nthree\x0b\n" + b"x" * 30 + b"\nno end"
+    for size in range(1, len(text) + 1):
+        made = list(runs((text[at : at + size] for at in range(0, len(text), size)), 7))
+        assert [line for run in made for line in run.lines] == io.BytesIO(text).readlines()
+        assert [run.first - 7 for run in made] == [
+            sum(len(before.lines) for before in made[:number]) for number in range(len(made))
+        ]
+
+
+def test_a_line_that_is_too_long_is_refused_without_its_end(
+    monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setattr("ledger.evidence.lines.BLOCK", 100)
+    longest = max(len(line) + 1 for line in case.members[ENTRIES].split(b"\n"))
+    for module in ("lines", "plain", "entries"):
+        monkeypatch.setattr(f"ledger.evidence.{module}.MAX_LINE", longest)
+    case.check(case.data)
+    for module in ("lines", "plain", "entries"):
+        monkeypatch.setattr(f"ledger.evidence.{module}.MAX_LINE", longest - 1)
+    with pytest.raises(PackageRefuted, match="without its end") as caught:
+        case.check(case.data)
+    assert caught.value.step == "batches"
+
+
 @pytest.fixture
 def spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let even a small package be checked three lines at a time, by two processes."""
+    """Let even a small package be checked a few lines at a time, by several processes."""
     monkeypatch.setattr("ledger.evidence.check._FEW", 0)
-    monkeypatch.setattr("ledger.evidence.entries._RUN_LINES", 3)
+    monkeypatch.setattr("ledger.evidence.lines.BLOCK", 5000)
 
 
 @pytest.mark.usefixtures("spread_out")

@@ -122,7 +122,8 @@ def told(tally: Tally) -> Any:
 
 def alike(run: Sequence[bytes]) -> Tally:
     """The verdict on these lines, which is the same for the exact check."""
-    checked, exact = check_run(MANIFEST, Run(0, list(run))), exactly(Run(0, list(run)))
+    whole = Run(0, b"".join(run))
+    checked, exact = check_run(MANIFEST, whole), exactly(whole)
     assert told(checked) == told(exact)
     return checked
 
@@ -267,6 +268,7 @@ FORGED_DISCLOSURES: dict[str, list[str]] = {
     "the other alphabet": [spelled(array(1, "one", "????>>>>")).replace("_", "/").replace("-", "+")],
     "a space": [spelled(ONE)[:8] + " " + spelled(ONE)[8:]],
     "a line feed": [spelled(ONE) + "\n"],
+    **{f"four of {char!r}": [spelled(ONE)[:8] + char * 4 + spelled(ONE)[8:]] for char in " =+\n!"},
     "a quotation mark": [spelled(ONE)[:8] + '"' + spelled(ONE)[8:]],
     "no ASCII": [spelled(ONE)[:8] + "é" + spelled(ONE)[8:]],
     "no UTF-8": [spelled(ONE.encode().replace(b'"1"', b'"\xff"'))],
@@ -345,6 +347,7 @@ FORGED_ENTRIES: dict[str, Callable[[str], str]] = {
     "a comma too many": replaced('"allowed"}', '"allowed",}'),
     "only a comma": replaced(',"country":"JP","outcome":"allowed"', ","),
     "no comma": replaced('"sha-256",', '"sha-256"'),
+    "a space for a comma": replaced('"sha-256",', '"sha-256" '),
     "white space": replaced('"country":"JP"', '"country": "JP"'),
     "a float for an integer": replaced('"JP"', "1.0"),
     "an escape that is not canonical": replaced('"JP"', '"\\u004aP"'),
