@@ -51,8 +51,8 @@ One character in the last group is a mistake, and "!" no base64.
 _STRING = r'"[^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+"'
 _SCALAR = rf"{_STRING}|-?(?:0|[1-9][0-9]{{0,14}}+)(?:\.[0-9]{{1,15}}+)?|true|false|null"
 _LINE = re.compile(
-    # a disclosure without white space, escapes in its name, or a value of members or elements
-    rf'\["{_SALT.pattern}+","([^"\\\x00-\x1f]*+)",(?:{_SCALAR})\]\n++,'
+    # a disclosure without white space, escapes in its name (nor what reserved names begin with), members or elements
+    rf'\["{_SALT.pattern}+","(?![_.])([^"\\\x00-\x1f]*+)",(?:{_SCALAR})\]\n++,'
     r"|[^\n]*+\n++,"  # any other text
 )
 _BROKEN_LINE = re.compile(r"\n[^\n,]")
@@ -192,7 +192,7 @@ def disclosed_names(texts: Sequence[bytes]) -> list[str]:
         MalformedInput: as `parse_disclosure` for one of them.
     """
     names = _plain_names(texts)
-    if names is None or not RESERVED.isdisjoint(names):
+    if names is None:
         return [_name(text) for text in texts]
     return [name or _name(text) for name, text in zip(names, texts, strict=True)] if "" in names else names
 

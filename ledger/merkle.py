@@ -20,14 +20,14 @@ Two ways to make them, one way to check:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from blockcerts_merkletools import MerkleTools
 
 from ledger.errors import ConsistencyRefuted, InclusionRefuted
-from ledger.types import Digest, to_base64
+from ledger.types import Digest, digests, to_base64
 
 EMPTY_ROOT = Digest.of(b"")
 """Root of the tree without leaves: SHA-256 of nothing (RFC 9162 §2.1.1)."""
@@ -45,6 +45,12 @@ NodeReader: TypeAlias = Callable[[Sequence[NodeId]], Sequence[Digest]]
 def leaf_hash(data: bytes) -> Digest:
     """SHA-256(0x00 ‖ data) (RFC 9162 §2.1.1)."""
     return Digest.of(b"\x00" + data)
+
+
+def leaf_hashes(items: Iterable[bytes]) -> list[Digest]:
+    """As `leaf_hash` of each, at once."""
+    sha256 = hashlib.sha256
+    return digests(b"".join([sha256(b"\x00" + data).digest() for data in items]))
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:

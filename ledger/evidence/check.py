@@ -270,21 +270,26 @@ class _Check:
         with closing(self._tallies(manifest)) as tallies:
             for tally in tallies:
                 found.add(tally)
-                statements: Sequence[Digest | None] = tally.statements or [None] * len(tally.leaves)
-                for leaf, received, party, statement in zip(
-                    tally.leaves, tally.received, tally.parties, statements, strict=True
-                ):
+                start, stop = 0, len(tally.leaves)
+                while start < stop:
                     if header is None:
                         raise PackageRefuted(
                             "more entries than the batches hold", step="batches", expected=manifest.events
                         )
-                    found.pushes.add(Position(header.first_leaf + len(leaves)), party, statement, received)
-                    leaves.append(leaf)
+                    some = slice(start, start + header.leaf_count - len(leaves))
+                    found.pushes.add(
+                        header.first_leaf + len(leaves),
+                        tally.parties[some],
+                        tally.statements[some],
+                        tally.received[some],
+                    )
+                    leaves += tally.leaves[some]
                     if len(leaves) == header.leaf_count:
                         _check_root(header, leaves)
                         self.watch(header, leaves)
-                        found.batch_received.append(received)
+                        found.batch_received.append(tally.received[some][-1])
                         header, leaves = next(remaining, None), []
+                    start = some.stop
                 if tally.failure:
                     raise tally.failure
                 self.progress(found.events, manifest.events)

@@ -6,11 +6,12 @@ processes, and what they hold is added up in order.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from io import BytesIO
-from itertools import count
+from itertools import repeat
 from typing import Any
 
 from ledger.canonical import Object
@@ -20,7 +21,7 @@ from ledger.errors import InputError, PackageRefuted, VerificationError
 from ledger.evidence.lines import MAX_LINE, as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
 from ledger.evidence.plain import Checked, check_plain
-from ledger.merkle import leaf_hash
+from ledger.merkle import leaf_hashes
 from ledger.statement import statement_of
 from ledger.types import Digest, PartyId, digests
 
@@ -89,15 +90,15 @@ def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
 
 def check_run(manifest: Manifest, run: Run) -> Tally:
     """Check a run of lines by themselves, up to the first that fails."""
-    tally = Tally()
+    lines, checked = run.lines, list[Checked]()
+    failure = None
     try:
         with naming(step="batches"):
-            lines = run.lines
             for start in range(0, len(lines), _AT_ONCE):
-                _check_lines(manifest, run.first + start, lines[start : start + _AT_ONCE], tally)
+                _check_lines(manifest, run.first + start, lines[start : start + _AT_ONCE], checked)
     except VerificationError as error:
-        tally.failure = error
-    return tally
+        failure = error
+    return _tally(manifest, checked, failure)
 
 
 def check_order(before: int, after: int, position: int) -> None:
@@ -106,44 +107,50 @@ def check_order(before: int, after: int, position: int) -> None:
         raise PackageRefuted("an entry was received before the one before it", step="entries", got=position)
 
 
-def _check_lines(manifest: Manifest, first: int, lines: Sequence[bytes], tally: Tally) -> None:
-    for position, line, checked in zip(
-        count(first), lines, check_plain(manifest.origin, first, lines), strict=False
-    ):
-        if checked is not None:
-            _check_follows(tally, checked.received, position)
-        _add(manifest, tally, checked or _check_line(manifest, position, line, tally))
+def _check_lines(manifest: Manifest, first: int, lines: Sequence[bytes], checked: list[Checked]) -> None:
+    """Add what these lines hold to that of the lines before them."""
+    for number, plain in enumerate(check_plain(manifest.origin, first, lines)):
+        before = checked[-1].received if checked else None
+        if plain is None:
+            checked.append(_check_line(manifest, first + number, lines[number], before))
+        else:
+            if before is not None:
+                check_order(before, plain.received, first + number)
+            checked.append(plain)
 
 
-def _check_line(manifest: Manifest, position: int, line: bytes, before: Tally) -> Checked:
-    """What a line holds, in whatever spelling. `before` is of the lines before it."""
+def _check_line(manifest: Manifest, position: int, line: bytes, before: int | None) -> Checked:
+    """What a line holds, in whatever spelling. `before` is when the entry before it was received, if one is known."""
     value = parse_line(ENTRIES, line, "position", "entry", "disclosures")
     check_number(value, "position", position, step="batches")
     data = string(value, "entry").encode()
     entry = _read_entry(data, manifest)
-    _check_follows(before, entry.received, position)
+    if before is not None:
+        check_order(before, entry.received, position)
     shown = _count_disclosures(value, entry)
     phase, type_ = entry.attributes["phase"], entry.attributes["type"]
     return Checked(data, entry.received, entry.party, phase, type_, len(entry.sd), shown)
 
 
-def _check_follows(before: Tally, received: int, position: int) -> None:
-    if before.received:
-        check_order(before.received[-1], received, position)
-
-
-def _add(manifest: Manifest, tally: Tally, line: Checked) -> None:
-    data, received, party, phase, type_, committed, shown = line
-    tally.leaves.append(leaf_hash(data))
-    tally.received.append(received)
-    tally.parties.append(party)
-    if manifest.signed:
-        tally.statements.append(leaf_hash(statement_of(data, manifest.origin, party, received)))
-    if manifest.since <= received < manifest.until:
-        tally.by_phase[phase] += 1
-        tally.by_type[type_] += 1
-        tally.disclosed += shown
-        tally.withheld += committed - shown
+def _tally(manifest: Manifest, checked: Sequence[Checked], failure: VerificationError | None) -> Tally:
+    if not checked:
+        return Tally(failure=failure)
+    entries, received, parties, phases, types, committed, shown = zip(*checked, strict=True)
+    statements = (
+        map(statement_of, entries, repeat(manifest.origin), parties, received) if manifest.signed else ()
+    )
+    inside = slice(bisect_left(received, manifest.since), bisect_left(received, manifest.until))
+    return Tally(
+        leaves=leaf_hashes(entries),
+        received=list(received),
+        parties=list(parties),
+        statements=leaf_hashes(statements),
+        by_phase=Counter(phases[inside]),
+        by_type=Counter(types[inside]),
+        disclosed=sum(shown[inside]),
+        withheld=sum(committed[inside]) - sum(shown[inside]),
+        failure=failure,
+    )
 
 
 def _read_entry(data: bytes, manifest: Manifest) -> Entry:

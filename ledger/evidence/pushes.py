@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from ledger import canonical
 from ledger.canonical import Object, Value
@@ -75,11 +76,25 @@ class PushCheck:
         self.unheld: Position | None = None
         """The first event of the period that is of a trusted key's party, and not held against one."""
 
-    def add(self, position: Position, party: PartyId, statement: Digest | None, received: int) -> None:
-        """Take the next entry. `statement` is the leaf hash of what its party says, None without signed pushes.
+    def add(
+        self, first: int, parties: Sequence[PartyId], statements: Sequence[Digest], received: Sequence[int]
+    ) -> None:
+        """Take the next entries, from position `first` on.
 
-        Raises VerificationError of the step `pushes`.
+        Args:
+            statements: the leaf hashes of what the parties say; none are needed without signed pushes.
+            received: Unix milliseconds.
+
+        Raises:
+            VerificationError: of the step `pushes`.
         """
+        if self._trusted or self._open is not None or self._next is not None:
+            for position, (party, statement, at) in enumerate(
+                zip_longest(parties, statements, received), first
+            ):
+                self._add(Position(position), party, statement, at)
+
+    def _add(self, position: Position, party: PartyId, statement: Digest | None, received: int) -> None:
         if self._next is not None and self._next[0] == position:
             self._begin(*self._next, party=party)
             self._next = self._read()
