@@ -7,6 +7,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ LAYERS = [
     {"ledger.adapters"},
     {"ledger.bootstrap"},
     {"api"},
-    {"ledger.cli"},
+    {"ledger.cli", "ledger.__main__"},
 ]
 """From the bottom up. A module imports its own layer and those below; names cover the modules under them."""
 
@@ -246,6 +247,15 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 def test_importing_the_core_loads_no_adapter_and_no_framework(name: str) -> None:
     heavy = sorted({*OWNED, "ledger.adapters", "ledger.pipeline", "structlog", "pydantic_settings"})
     code = f"import sys, {name}; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_processes_that_the_program_starts_do_not_load_its_command_line() -> None:
+    [script] = entry_points(group="console_scripts", name="transfer-ledger")
+    code = f"import sys, {script.module}; print([m for m in ('ledger.cli', 'pydantic') if m in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
