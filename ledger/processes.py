@@ -14,11 +14,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
+from itertools import cycle
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 import structlog
+
+from ledger.passage import Parcel, Passage
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -100,12 +104,14 @@ def spread(function: Callable[[T], R], items: Iterable[T], processes: int) -> Ge
     if processes == 1:
         yield from map(function, items)
         return
+    ahead = _AHEAD * processes
     waiting: deque[Callable[[], R]] = deque()
-    with _executor(processes) as pool:
+    with closing(Passage()) as passage, _executor(processes, passage) as pool:
         try:
-            for item in items:
-                waiting.append(_submitted(pool, function, item))
-                if len(waiting) > _AHEAD * processes:
+            # What was in a place before has been answered by then.
+            for place, item in zip(cycle(range(ahead + 1)), items, strict=False):
+                waiting.append(_submitted(pool, function, item, passage, place))
+                if len(waiting) > ahead:
                     yield waiting.popleft()()
             while waiting:
                 yield waiting.popleft()()
@@ -113,11 +119,14 @@ def spread(function: Callable[[T], R], items: Iterable[T], processes: int) -> Ge
             pool.shutdown(cancel_futures=True)
 
 
-def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Callable[[], R]:
+def _submitted(
+    pool: ProcessPoolExecutor, function: Callable[[T], R], item: T, passage: Passage, place: int
+) -> Callable[[], R]:
     """What answers the result for an item, once it is wanted."""
     here = partial(function, item)
+    parcel = passage.put(place, item)
     try:
-        future = pool.submit(function, item)
+        future = pool.submit(here) if parcel is None else pool.submit(_there, function, parcel)
     except BrokenProcessPool:
         return here
 
@@ -130,12 +139,25 @@ def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -
     return result
 
 
-def _executor(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
+_passage: Passage
+"""In a process that `spread` started: where its items come from."""
 
 
-def _begin() -> None:
+def _there(function: Callable[[T], R], parcel: Parcel) -> R:
+    return function(_passage.get(parcel))
+
+
+def _executor(processes: int, passage: Passage | None = None) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(passage,)
+    )
+
+
+def _begin(passage: Passage | None) -> None:
     """The first thing that a process does."""
+    global _passage  # noqa: PLW0603  # a process has one, from its beginning
+    if passage is not None:
+        _passage = passage
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from io import BytesIO
 from itertools import repeat
-from typing import Any
+from pickle import PickleBuffer
+from typing import Any, SupportsIndex
 
 from ledger.canonical import Object
 from ledger.disclosure import check_disclosures, parse_disclosures
@@ -31,10 +32,14 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive lines, of which the first should be of position `first`. As one text they go cheaply to a process."""
+    """Consecutive lines, of which the first should be of position `first`."""
 
     first: int
     text: bytes
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        # As a buffer the text need not go through a pipe (`ledger.passage`).
+        return Run, (self.first, PickleBuffer(self.text) if int(protocol) >= 5 else self.text)
 
     @property
     def lines(self) -> list[bytes]:

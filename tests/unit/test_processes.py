@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from ledger import processes
 from ledger.errors import LedgerError, PackageRefuted, VerificationError
+from ledger.passage import Passage
 from ledger.processes import Pool, spread
 
 T = TypeVar("T")
@@ -53,6 +55,49 @@ def test_what_one_raises_is_raised_at_its_place(processes: int) -> None:
     with pytest.raises(PackageRefuted) as caught:
         next(results)
     assert (caught.value.step, caught.value.expected, caught.value.got) == ("batches", "another number", 3)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """An item of several buffers."""
+
+    number: int
+    texts: list[bytes]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Texts, (self.number, [*map(pickle.PickleBuffer, self.texts)] if protocol >= 5 else self.texts)
+
+
+def joined(item: Texts) -> tuple[int, bytes]:
+    return item.number, b" ".join(item.texts)
+
+
+@pytest.mark.parametrize("room", [2**26, 1000, 0])
+def test_large_and_small_items_come_as_they_were(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some or all are too large for their place, and go another way."""
+    monkeypatch.setattr(processes, "Passage", lambda: Passage(room))
+    items = [Texts(number, [b"%d" % number, b"", bytes(number**3)]) for number in range(100)]
+    assert list(spread(joined, items, 2)) == list(map(joined, items))
+
+
+def test_items_come_where_there_is_no_memory_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError("no memory")
+
+    monkeypatch.setattr("ledger.passage.os.pwritev", refuse)
+    items = [Texts(number, [b"text"]) for number in range(20)]
+    assert list(spread(joined, items, 2)) == list(map(joined, items))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory without a name")
+def test_buffers_go_through_the_passage_and_into_one_place_after_another() -> None:
+    passage = Passage()
+    items = [Texts(number, [b"%d" % number * 9, b"end"]) for number in range(3)]
+    parcels = [passage.put(place, item) for place, item in enumerate(items)]
+    assert all(parcel and b"end" not in parcel.rest for parcel in parcels)
+    assert [parcel and passage.get(parcel) for parcel in parcels] == items
+    passage.close()
+    assert passage.put(0, items[0]) is None
 
 
 def test_few_items_are_taken_ahead() -> None:
