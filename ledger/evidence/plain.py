@@ -32,11 +32,14 @@ _ENTRY = b'"],"entry":'
 _COMMITTED = '{"data":{"_sd":['
 _VISIBLE = '],"_sd_alg":"sha-256"'
 _EVENT = '},"event":{'
+_TOLD = {"phase", "time", "type"}
 _ATTRIBUTES = "".join(
-    rf'(?:"{name}":"(?P<{name}>{form.pattern})"{"" if name == "type" else ","}){"" if name in REQUIRED else "?"}'
+    rf'(?:"{name}":"({"" if name in _TOLD else "?:"}{form.pattern})"{"" if name == "type" else ","})'
+    + ("" if name in REQUIRED else "?")
     for name, (form, _) in sorted(ATTRIBUTES.items())  # of which "type" is the last
 )
-_EVENT_TO_END = re.compile(rf'{_EVENT}{_ATTRIBUTES}\}}(?P<added>,"log":.*)')
+_EVENT_TO_END = re.compile(rf'{_EVENT}{_ATTRIBUTES}\}}(,"log":.*)')
+"""Of an entry from its event on: what is told of it, and what the ledger added."""
 _ADDED = re.compile(r',"log":"([^"]*)","party":"([^"]*)","received":"([^"]*)","v":1\}')
 _DIGESTS = re.compile(rf'(?:"{DIGEST}"(?:,"{DIGEST}")*)?')
 _SD_ALG = "_sd_alg"
@@ -111,7 +114,7 @@ def _read_entry(origin: Origin, entry: str, texts: list[bytes]) -> _Line | None:
     )
     if found is None:
         return None
-    phase, time, type_, added = found.group("phase", "time", "type", "added")
+    phase, time, type_, added = found.groups()
     visible = _visible_names(entry[sd_end + len(_VISIBLE) : event])
     said = _said(added, origin)
     if visible is None or said is None or not _is_day(time[:10]):
