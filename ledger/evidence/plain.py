@@ -38,11 +38,14 @@ _ATTRIBUTES = "".join(
     + ("" if name in REQUIRED else "?")
     for name, (form, _) in sorted(ATTRIBUTES.items())  # of which "type" is the last
 )
-_EVENT_TO_END = re.compile(rf'{_EVENT}{_ATTRIBUTES}\}}(,"log":.*)')
+_EVENT_TO_END = re.compile(rf'{_EVENT}{_ATTRIBUTES}\}}(,"log":.{{0,400}})')
 """Of an entry from its event on: what is told of it, and what the ledger added."""
 _ADDED = re.compile(r',"log":"([^"]*)","party":"([^"]*)","received":"([^"]*)","v":1\}')
 _DIGESTS = re.compile(rf'(?:"{DIGEST}"(?:,"{DIGEST}")*)?')
 _SD_ALG = "_sd_alg"
+
+_MAX_VISIBLE = 4096
+"""Characters of visible members that are kept in mind; with more, a line is not plain."""
 
 
 class Checked(NamedTuple):
@@ -115,7 +118,8 @@ def _read_entry(origin: Origin, entry: str, texts: list[bytes]) -> _Line | None:
     if found is None:
         return None
     phase, time, type_, added = found.groups()
-    visible = _visible_names(entry[sd_end + len(_VISIBLE) : event])
+    members = entry[sd_end + len(_VISIBLE) : event]
+    visible = _visible_names(members) if len(members) <= _MAX_VISIBLE else None
     said = _said(added, origin)
     if visible is None or said is None or not _is_day(time[:10]):
         return None
@@ -128,7 +132,8 @@ def _opened(line: _Line, names: Sequence[str], digests: list[str]) -> Checked | 
     # Equal texts would have equal names: where names differ, so do digests.
     if len({*visible, *names}) != len(visible) + len(names):
         return None
-    if '"' + '","'.join(sorted(digests)) + '"' != sd and not _is_among(digests, sd):
+    is_all = bool(digests) and '"' + '","'.join(sorted(digests)) + '"' == sd
+    if not is_all and not _is_among(digests, sd):
         return None
     return Checked(data, received, party, phase, type_, (len(sd) + 1) // 46, len(texts))
 

@@ -198,6 +198,7 @@ def test_a_line_that_commits_to_nothing_is_plain() -> None:
 SOUND_BUT_NOT_PLAIN = {
     "white space": GOOD.replace(b'"entry":', b'"entry" : '),
     "another order": json.dumps(dict(reversed(json.loads(GOOD).items()))).encode() + b"\n",
+    "long visible members": line(0, TEXTS, entry(TEXTS, data={"country": "x" * 5000})),
     "a visible member before the digests": line(0, TEXTS, entry(TEXTS, data={"Country": "JP"})),
     "visible members that look like the event": line(
         0, TEXTS, entry(TEXTS, data={"country": {"code": "JP"}, "event": {"id": "x"}})
@@ -405,6 +406,8 @@ FORGED_LINES: dict[str, bytes] = {
     "a disclosure that is a number": line(1, TEXTS).replace(b'{"disclosures":["', b'{"disclosures":[1,"'),
     "a disclosure twice": line(1, [*TEXTS, TEXTS[0]], entry(TEXTS)),
     "a disclosure of another entry": line(1, [*TEXTS, spelled(ONE)], entry(TEXTS)),
+    "an empty text for all digests": line(1, [], entry([]).replace('_sd":[]', '_sd":[""]')),
+    "two empty texts for digests": line(1, [], entry([]).replace('_sd":[]', '_sd":["",""]')),
     "an empty line": b"\n",
     "a byte order mark": b"\xef\xbb\xbf" + line(1, TEXTS),
 }
