@@ -20,7 +20,7 @@ Two ways to make them, one way to check:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -45,6 +45,12 @@ NodeReader: TypeAlias = Callable[[Sequence[NodeId]], Sequence[Digest]]
 def leaf_hash(data: bytes) -> Digest:
     """SHA-256(0x00 ‖ data) (RFC 9162 §2.1.1)."""
     return Digest.of(b"\x00" + data)
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """As `leaf_hash` of each, at once."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:

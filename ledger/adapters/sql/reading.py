@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ARRAY, Column, Connection, FromClause, ScalarSelect, func, literal, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Connection,
+    FromClause,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql import ColumnElement
 
 from ledger.adapters.sql import bundles, codec
@@ -90,6 +101,10 @@ BATCHES = (
 """Rows for `codec.batch`."""
 
 
+_HEAD = select(HeadRow.table()).where(_head.log == bindparam("log"))
+_HEAD_LOCKED = _HEAD.with_for_update()
+
+
 def named(log: int, text: str) -> ScalarSelect[Any]:
     """The number of a name."""
     names = NameRow.table().c
@@ -98,8 +113,7 @@ def named(log: int, text: str) -> ScalarSelect[Any]:
 
 def head(connection: Connection, log: int, *, lock: bool = False) -> LogHead:
     """Where the log stands. `lock` keeps PostgreSQL's other writers of the log away until the transaction ends."""
-    query = select(HeadRow.table()).where(_head.log == log)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(_HEAD_LOCKED if lock else _HEAD, {"log": log}).one_or_none()
     if row is None:
         raise IntegrityError("a log without its head", got=f"log {log}")
     return LogHead(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from ledger.adapters.sql import bulk, bundles, codec, names, reading
 from ledger.adapters.sql.faults import translated
@@ -42,6 +43,10 @@ _conflict = ConflictRow.table().c
 _anchoring = AnchoringRow.table().c
 _batch = BatchRow.table().c
 _checkpoint = CheckpointRow.table().c
+
+# SQLAlchemy takes longer over a statement that it sees for the first time than the database takes to run it.
+_MOVE_HEAD = update(HeadRow.table()).where(HeadRow.table().c.log == bindparam("moved"))
+_into = cache(insert)
 
 
 class SqlLogTransaction:
@@ -182,9 +187,8 @@ class SqlLogTransaction:
         if self._failure is not None:
             raise self._failure
         if self._now != self._head:
-            head = HeadRow.table()
             values = {name: getattr(self._now, name) for name in LogHead.__slots__}
-            self._connection.execute(update(head).where(head.c.log == self._log).values(values))
+            self._connection.execute(_MOVE_HEAD, {"moved": self._log, **values})
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -292,4 +296,4 @@ class SqlLogTransaction:
 
     def _insert(self, row: Any, rows: list[codec.Stored]) -> None:
         if rows:
-            self._connection.execute(insert(row.table()), rows)
+            self._connection.execute(_into(row.table()), rows)
