@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 from support.events import committed
 from support.stores import ACME, LOG, ORIGIN, START
 
 from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.engine import Database
-from ledger.adapters.sql.migrate import _config, revision
+from ledger.adapters.sql.migrate import HEAD, _config, revision
 from ledger.adapters.sql.packing import pack_disclosures, row_digest
 from ledger.adapters.sql.squeeze import squeeze
 from ledger.doctor import Doctor
@@ -176,6 +177,19 @@ def test_logs_and_events_of_the_first_schema_are_as_they_were(first: str, events
     assert store.events(ORIGIN, EventFilter(), None, SIZE + 1) == events
     assert store.party_keys(ACME.id) == []
     store.close()
+
+
+def test_it_is_said_once_that_a_database_is_migrated(first: str) -> None:
+    with capture_logs() as lines:
+        open_store(first).close()
+        open_store(first).close()
+    assert lines == [{"event": "migrating", "schema": "0001", "to": HEAD, "log_level": "info"}]
+
+
+def test_a_new_database_is_made_without_a_word(sqlite_url: str) -> None:
+    with capture_logs() as lines:
+        open_store(sqlite_url).close()
+    assert lines == []
 
 
 def test_projections_of_the_first_schema_are_told_to_lack_events_until_they_are_made_again(
