@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from structlog.testing import capture_logs
 from support.events import committed
+from support.logs import logging_put_back
 from support.stores import ACME, LOG, ORIGIN, START
 
 from ledger.adapters.sql import SqlStore, open_store
@@ -22,6 +22,7 @@ from ledger.adapters.sql.squeeze import squeeze
 from ledger.doctor import Doctor
 from ledger.entry import event_time
 from ledger.errors import StoreUnavailable
+from ledger.logs import set_up
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
 from ledger.projections import project
@@ -179,17 +180,20 @@ def test_logs_and_events_of_the_first_schema_are_as_they_were(first: str, events
     store.close()
 
 
-def test_it_is_said_once_that_a_database_is_migrated(first: str) -> None:
-    with capture_logs() as lines:
+def test_it_is_said_once_that_a_database_is_migrated(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_put_back():
+        set_up("info")
         open_store(first).close()
         open_store(first).close()
-    assert lines == [{"event": "migrating", "schema": "0001", "to": HEAD, "log_level": "info"}]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"level=info event=migrating schema=0001 to={HEAD}" in line
 
 
-def test_a_new_database_is_made_without_a_word(sqlite_url: str) -> None:
-    with capture_logs() as lines:
-        open_store(sqlite_url).close()
-    assert lines == []
+def test_a_new_database_is_made_without_a_word(empty_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_put_back():
+        set_up("info")
+        open_store(empty_url).close()
+    assert capsys.readouterr().err == ""
 
 
 def test_projections_of_the_first_schema_are_told_to_lack_events_until_they_are_made_again(
