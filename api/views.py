@@ -23,7 +23,7 @@ from ledger.records import (
     Scope,
     SealedBatch,
 )
-from ledger.types import Origin, Position, format_time, to_base64
+from ledger.types import Origin, Position, format_time, to_base64, to_base64_each
 
 
 def log_out(log: Log, head: LogHead, projected: Position) -> schemas.LogOut:
@@ -43,18 +43,20 @@ def log_out(log: Log, head: LogHead, projected: Position) -> schemas.LogOut:
 
 def push_json(result: PushResult) -> bytes:
     """`schemas.PushOut` as JSON: of thousands of events, models would take longer than their commit."""
+    leaves = to_base64_each(pushed.leaf for pushed in result.events)
     return orjson.dumps(
         {
             "events": [
                 {
-                    "source": pushed.statement.source,
-                    "id": pushed.statement.id,
-                    "status": pushed.status.value,
+                    "source": attributes["source"],
+                    "id": attributes["id"],
+                    "status": pushed.status,
                     "position": pushed.position,
-                    "leaf": pushed.leaf.base64,
+                    "leaf": leaf,
                     "receipt": pushed.receipt,
                 }
-                for pushed in result.events
+                for pushed, leaf in zip(result.events, leaves, strict=True)
+                for attributes in [pushed.statement.attributes]
             ],
             "receipts": result.receipts,
         }

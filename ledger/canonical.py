@@ -147,14 +147,21 @@ def encode(value: Value) -> bytes:
         raise MalformedInput("a value that JSON cannot hold", got=str(error)) from None
 
 
-def size(value: Value) -> int:
-    """How many bytes `encode` would write. Raises as it does."""
-    if _is_plain(value, 0):
-        try:
-            return len(orjson.dumps(value))  # in another order, maybe
-        except orjson.JSONEncodeError:
-            pass
+def size(value: Value, over: int = 0) -> int:
+    """How many bytes `encode` would write; 0 if that is `over` or less for certain, which is found out sooner.
+
+    Raises as `encode`, where it is not.
+    """
+    try:
+        if _GROWTH * len(orjson.dumps(value)) <= over:
+            return 0
+    except orjson.JSONEncodeError:
+        pass
     return len(encode(value))
+
+
+_GROWTH = 6
+"""Times that canonical bytes may be longer than orjson's: 1e15 is written out with all its zeros."""
 
 
 def encode_texts(texts: list[str]) -> bytes:

@@ -136,7 +136,7 @@ class Event(Attributed):
 
 def event_key(source: str, id: str) -> Digest:
     """What makes an event the same event (I3): SHA-256 of the canonical JSON array of source and id."""
-    return Digest.of(canonical.encode([source, id]))
+    return Digest.of(canonical.encode_texts([source, id]))
 
 
 def is_subject(text: str) -> bool:
@@ -178,7 +178,7 @@ def parse_event(value: Value) -> Event:
     data = attributes.pop("data", None)
     if not (_is_sound(attributes) and isinstance(data, dict) and RESERVED.isdisjoint(data)):
         raise invalid(_problems(value))
-    if (size := canonical.size(value)) > MAX_EVENT_BYTES:
+    if (size := canonical.size(value, over=MAX_EVENT_BYTES)) > MAX_EVENT_BYTES:
         raise TooLarge("an event that is too large", expected=f"at most {MAX_EVENT_BYTES} bytes", got=size)
     return Event(cast(dict[str, str], attributes), data)
 

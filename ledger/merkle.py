@@ -27,7 +27,7 @@ from typing import TypeAlias
 from blockcerts_merkletools import MerkleTools
 
 from ledger.errors import ConsistencyRefuted, InclusionRefuted
-from ledger.types import Digest, digests, to_base64
+from ledger.types import Digest, to_base64
 
 EMPTY_ROOT = Digest.of(b"")
 """Root of the tree without leaves: SHA-256 of nothing (RFC 9162 §2.1.1)."""
@@ -47,10 +47,10 @@ def leaf_hash(data: bytes) -> Digest:
     return Digest.of(b"\x00" + data)
 
 
-def leaf_hashes(items: Iterable[bytes]) -> list[Digest]:
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """As `leaf_hash` of each, at once."""
     sha256 = hashlib.sha256
-    return digests(b"".join([sha256(b"\x00" + data).digest() for data in items]))
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
 
 
 def node_hash(left: bytes, right: bytes) -> Digest:

@@ -8,14 +8,14 @@ Each is a JSON object of exactly three members, of which the statement's digests
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.disclosure import RESERVED, Disclosure, DisclosureTexts
-from ledger.entry import SD_ALG, Event, invalid, parse_event
+from ledger.entry import Event, invalid, parse_event
 from ledger.errors import MalformedInput
 from ledger.statement import Statement, make_statement
 from ledger.types import from_base64url
@@ -77,7 +77,8 @@ class StatementReader:
         if problems:
             raise invalid(problems)
         arrays = b"\n".join(from_base64url(disclosure.text) for disclosure in disclosures)
-        return make_statement(event, _committed(visible, disclosures), DisclosureTexts(arrays))
+        digests = [disclosure.digest for disclosure in disclosures]
+        return make_statement(event, visible, digests, DisclosureTexts(arrays))
 
     def _disclosure(self, text: Value) -> Disclosure | str:
         """A disclosure, or what is wrong with it: in words that quote nothing of it."""
@@ -110,12 +111,6 @@ def _members(value: Value) -> tuple[Object, Object, list[Value]]:
                 raise invalid([("event.data", "expected in visible and disclosures")])
             return event, visible, disclosures
     raise invalid([("", "expected a JSON object of event, visible and disclosures")])
-
-
-def _committed(visible: Mapping[str, Value], disclosures: Sequence[Disclosure]) -> Object:
-    digests: list[Value] = []
-    digests += sorted(disclosure.digest for disclosure in disclosures)
-    return {**visible, "_sd": digests, "_sd_alg": SD_ALG}
 
 
 def _misplaced(event: Event, shown: AbstractSet[str], visible: frozenset[str]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ A statement is an entry (`ledger.entry`) less `log`, `party` and `received`. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -77,11 +77,22 @@ def _made_again(
     return Statement(attributes, content, disclosures, Digest(key), time)
 
 
-def make_statement(event: Event, data: Object, texts: Sequence[str]) -> Statement:
-    """The statement of an event whose data is committed to by `data`, which `texts` open."""
-    attributes = event.attributes
-    content = canonical.encode({"v": VERSION, "event": cast(Object, attributes), "data": data})
-    return Statement(attributes, content, texts, event.key, event.time)
+def make_statement(event: Event, visible: Object, digests: Iterable[str], texts: Sequence[str]) -> Statement:
+    """The statement of an event whose data is committed to by visible members and digests, which `texts` open."""
+    content = _content(cast(Object, event.attributes), visible, sorted(digests))
+    return Statement(event.attributes, content, texts, event.key, event.time)
+
+
+def _content(attributes: Object, visible: Object, digests: list[str]) -> bytes:
+    """Canonical JSON of `{"data": {"_sd": digests, "_sd_alg": …, **visible}, "event": attributes, "v": 1}`."""
+    if min(visible, default="a") <= "_sd_alg":  # members that stand before those that commit
+        data: Object = {**visible, "_sd": list(digests), "_sd_alg": SD_ALG}
+        return canonical.encode({"v": VERSION, "event": attributes, "data": data})
+    # Spelled out, since digests need not be looked at one by one.
+    committed = b'"_sd":%b,"_sd_alg":"%b"' % (canonical.encode_texts(digests), SD_ALG.encode())
+    if visible:
+        committed += b"," + canonical.encode(visible)[1:-1]
+    return b'{"data":{%b},"event":%b,"v":%d}' % (committed, canonical.encode(attributes), VERSION)
 
 
 def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes]) -> Statement:
@@ -89,12 +100,11 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
 
     `salt` answers 16 fresh random bytes at each call.
     """
-    data: Object = {name: value for name, value in event.data.items() if name in visible}
+    shown = {name: value for name, value in event.data.items() if name in visible}
     hidden = [(name, value) for name, value in event.data.items() if name not in visible]
     arrays = disclosure_arrays(hidden, salt)
-    data["_sd"] = sorted(digests_of(to_base64url_each(arrays)))  # type: ignore[assignment]  # list is invariant
-    data["_sd_alg"] = SD_ALG
-    return make_statement(event, data, DisclosureTexts(b"\n".join(arrays)))
+    digests = digests_of(to_base64url_each(arrays))
+    return make_statement(event, shown, digests, DisclosureTexts(b"\n".join(arrays)))
 
 
 def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:

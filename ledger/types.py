@@ -194,6 +194,11 @@ def to_base64(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode()
 
 
+def to_base64_each(items: Iterable[bytes]) -> list[str]:
+    """As `to_base64` of each, at once: faster for many short ones."""
+    return b"".join(map(b2a_base64, items)).decode().split("\n")[:-1]
+
+
 def from_base64(text: str) -> bytes:
     """Parse standard base64 strictly: accepted only if encoding the bytes gives the same text again."""
     try:

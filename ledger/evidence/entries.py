@@ -146,10 +146,10 @@ def _tally(manifest: Manifest, checked: Sequence[Checked], failure: Verification
     )
     inside = slice(bisect_left(received, manifest.since), bisect_left(received, manifest.until))
     return Tally(
-        leaves=leaf_hashes(entries),
+        leaves=digests(b"".join(leaf_hashes(entries))),
         received=list(received),
         parties=list(parties),
-        statements=leaf_hashes(statements),
+        statements=digests(b"".join(leaf_hashes(statements))),
         by_phase=Counter(phases[inside]),
         by_type=Counter(types[inside]),
         disclosed=sum(shown[inside]),

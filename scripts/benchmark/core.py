@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from benchmark.meters import Figures, latencies, median, set_aside
-from benchmark.peers import ENTRY_BYTES, Core, HashChain, Peer, Pymerkle, hypercore, install_hypercore
+from benchmark.peers import (
+    ENTRY_BYTES,
+    Core,
+    HashChain,
+    IndexedCore,
+    Peer,
+    Pymerkle,
+    hypercore,
+    install_hypercore,
+)
 from benchmark.place import SQLITE, Place
 
 PROOFS_OF_A_CHAIN = 20
@@ -48,8 +57,11 @@ def measure(place: Place) -> Figures:
 
 
 def _systems(place: Place, stack: ExitStack) -> Sequence[Peer]:
-    home = place.ledger(SQLITE, "core")
-    core = Core(stack.enter_context(home.open()), home)
+    homes = [place.ledger(SQLITE, name) for name in ("core", "indexed")]
+    own = [
+        kind(stack.enter_context(home.open()), home)
+        for kind, home in zip((Core, IndexedCore), homes, strict=True)
+    ]
     pymerkle, chain = Pymerkle(place.folder / "pymerkle.db"), HashChain(place.folder / "chain.db")
     stack.callback(pymerkle.close)
     stack.callback(chain.close)
@@ -57,7 +69,7 @@ def _systems(place: Place, stack: ExitStack) -> Sequence[Peer]:
         stack.enter_context(hypercore(place.folder / f"hypercore-{durable}", place.log, durable=durable))
         for durable in (True, False)
     ]
-    return [core, pymerkle, chain, *cores]
+    return [*own, pymerkle, chain, *cores]
 
 
 def _turns(

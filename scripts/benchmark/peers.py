@@ -23,9 +23,10 @@ from benchmark.bulk import committed
 from benchmark.place import Home
 from benchmark.processes import BenchFailed, failed, line_of, started, tell
 from ledger.adapters.node import node
+from ledger.adapters.sql.transaction import SqlLogTransaction
 from ledger.batch import close_batch
 from ledger.bootstrap import Wired
-from ledger.merkle import BatchTree, append_nodes, check_inclusion, log_inclusion, log_root
+from ledger.merkle import BatchTree, append_nodes, check_inclusion, leaf_hashes, log_inclusion, log_root
 from ledger.ports import LogTransaction
 from ledger.records import StoredReceipt
 from ledger.types import Digest, Position, log_id
@@ -54,7 +55,10 @@ class Peer(Protocol):
 
 
 class Core:
-    """The ledger's own: `Store` on SQLite. A root seals what was appended as a batch."""
+    """The ledger's own, on SQLite: the log itself, which finds entries by their positions, as its peers do.
+
+    A root seals what was appended as a batch.
+    """
 
     name = "ledger"
     durability = "SQLite, WAL, synchronous=FULL: a commit is flushed"
@@ -70,14 +74,20 @@ class Core:
         began = time.perf_counter()
         for entries in pushes:
             with self._store.writing(self._origin) as transaction:
-                size = transaction.head.size
-                events = [committed(n, entry) for n, entry in enumerate(entries, size)]
-                transaction.append(events, StoredReceipt(size, len(events), "receipt\n"))
+                leaves = self._append(transaction, entries)
                 if root:
-                    self._seal(transaction, [event.leaf for event in events])
+                    self._seal(transaction, leaves)
             if root:
                 self._root()
         return time.perf_counter() - began
+
+    def _append(self, transaction: LogTransaction, entries: Entries) -> Sequence[bytes]:
+        """Their leaf hashes."""
+        assert isinstance(transaction, SqlLogTransaction)
+        leaves, none = leaf_hashes(entries), [b""] * len(entries)
+        receipt = StoredReceipt(transaction.head.size, len(entries), "receipt\n")
+        transaction.append_entries(leaves, entries, none, receipt)
+        return leaves
 
     def _seal(self, transaction: LogTransaction, leaves: Sequence[bytes]) -> None:
         head = transaction.head
@@ -114,6 +124,18 @@ class Core:
             check_inclusion(leaves[index], index, header.leaf_count, path, header.root)
             check_inclusion(header.leaf, header.batch_no, size, way, root)
         return seconds
+
+
+class IndexedCore(Core):
+    """The same, with what the ledger finds an event by: its key, type, phase, subject and time. No peer has that."""
+
+    name = "ledger, indexed"
+
+    def _append(self, transaction: LogTransaction, entries: Entries) -> Sequence[bytes]:
+        size = transaction.head.size
+        events = [committed(n, entry) for n, entry in enumerate(entries, size)]
+        transaction.append(events, StoredReceipt(size, len(events), "receipt\n"))
+        return [event.leaf for event in events]
 
 
 class Pymerkle:

@@ -97,12 +97,12 @@ def test_a_sound_store_has_no_problems(filled: Store) -> None:
         ("DELETE FROM batches WHERE number = 1", "the head says batches 2, the rows say 1"),
         ("UPDATE batches SET anchoring = 0", "batch 1 does not name its newest anchoring"),
         ("UPDATE batches SET anchoring = NULL", "batch 0 does not name its newest anchoring"),
-        ("DELETE FROM entries WHERE position = 7", "the event at position 7 lacks its entry or a name"),
+        ("DELETE FROM bundles WHERE first = 5", "the event at position 7 lacks its entry or a name"),
         ("DELETE FROM names WHERE text = 'live-1'", "the event at position 0 lacks its entry or a name"),
         ("UPDATE projections SET projected = 36", "the projections say they took in other events"),
         ("UPDATE projections SET projected = 3", "snapshot_records has rows of events"),
         ("DROP INDEX events_log_subject_position_idx", "add index would be needed"),
-        ("ALTER TABLE entries ADD COLUMN more INTEGER", "remove column would be needed"),
+        ("ALTER TABLE bundles ADD COLUMN more INTEGER", "remove column would be needed"),
         ("DROP TABLE checkpoints", "add table would be needed"),
         ("UPDATE alembic_version SET version_num = '0000'", "the schema is at revision 0000"),
         ("DELETE FROM alembic_version", "the schema is at revision None"),
@@ -117,7 +117,7 @@ def test_a_change_behind_its_back_is_noticed(url: str, filled: Store, statement:
 def test_a_row_that_refers_to_nothing_is_noticed_on_sqlite(sqlite_url: str) -> None:
     store = open_store(sqlite_url)
     fill(store)
-    change(sqlite_url, "DELETE FROM events WHERE position = 7")
+    change(sqlite_url, "DELETE FROM events WHERE position = 2")
     assert any("a row refers to one in events that is not there" in line for line in store.self_check())
     store.close()
 
@@ -125,9 +125,9 @@ def test_a_row_that_refers_to_nothing_is_noticed_on_sqlite(sqlite_url: str) -> N
 def test_an_entry_that_cannot_be_read_is_an_integrity_error(url: str, filled: Store) -> None:
     for squeezed in ("00", "01", "05ff", "01ffffff"):
         literal = f"X'{squeezed}'" if url.startswith("sqlite") else f"'\\x{squeezed}'"
-        change(url, f"UPDATE disclosures SET packed = {literal} WHERE position = 7")
+        change(url, f"UPDATE bundle_disclosures SET packed = {literal} WHERE bundle = 5")
         if squeezed != "00":
-            with pytest.raises(LedgerError, match="a stored event cannot be read: got the row of 7"):
+            with pytest.raises(LedgerError, match="stored events cannot be read: got the bundle of 5"):
                 filled.event(ORIGIN, Position(7))
 
 

@@ -11,16 +11,18 @@ import sqlalchemy as sa
 from alembic import command
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.events import committed
+from support.logs import logging_put_back
 from support.stores import ACME, LOG, ORIGIN, START
 
 from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.engine import Database
-from ledger.adapters.sql.migrate import _config, revision
+from ledger.adapters.sql.migrate import HEAD, _config, revision
 from ledger.adapters.sql.packing import pack_disclosures, row_digest
 from ledger.adapters.sql.squeeze import squeeze
 from ledger.doctor import Doctor
 from ledger.entry import event_time
 from ledger.errors import StoreUnavailable
+from ledger.logs import set_up
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
 from ledger.projections import project
@@ -176,6 +178,22 @@ def test_logs_and_events_of_the_first_schema_are_as_they_were(first: str, events
     assert store.events(ORIGIN, EventFilter(), None, SIZE + 1) == events
     assert store.party_keys(ACME.id) == []
     store.close()
+
+
+def test_it_is_said_once_that_a_database_is_migrated(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_put_back():
+        set_up("info")
+        open_store(first).close()
+        open_store(first).close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"level=info event=migrating schema=0001 to={HEAD}" in line
+
+
+def test_a_new_database_is_made_without_a_word(empty_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_put_back():
+        set_up("info")
+        open_store(empty_url).close()
+    assert capsys.readouterr().err == ""
 
 
 def test_projections_of_the_first_schema_are_told_to_lack_events_until_they_are_made_again(

@@ -96,7 +96,9 @@ def explained(store: SqlStore) -> Iterator[list[str]]:
 
 def reads_a_whole_table(step: str) -> bool:
     """Whether a step of a plan looks at every row of a table that grows with the log, or sorts what it found."""
-    growing = r"access_records|access_postings|access_terms|events|snapshot_records|entries|disclosures"
+    growing = (
+        r"access_records|access_postings|access_terms|events|snapshot_records|bundles|bundle_disclosures"
+    )
     if re.search(rf"Seq Scan on ({growing})\b", step):
         return True
     # `newest` and `some` are parts of a statement with limits of their own.
@@ -175,10 +177,10 @@ OF_EVENTS: dict[str, Callable[[SqlStore], object]] = {
 
 @pytest.mark.parametrize("question", OF_EVENTS)
 def test_events_are_found_before_anything_is_joined_to_them(filled: SqlStore, question: str) -> None:
-    """Limited after the join, PostgreSQL may merge with all entries that come before: the later, the slower."""
+    """Limited after the join, PostgreSQL may merge with the names of all events before: the later, the slower."""
     with explained(filled) as plans:
         OF_EVENTS[question](filled)
-    of_events = [at for at, step in enumerate(plans) if "entries" in step]
+    of_events = [at for at, step in enumerate(plans) if "_name" in step]
     limits = [
         at for at, step in enumerate(plans) if re.search(r"\bLimit\b|CO-ROUTINE some|MATERIALIZE some", step)
     ]

@@ -69,7 +69,8 @@ _IN_PROJECT, _IN_DROP = "ledger.adapters.sql.accesses:keep", "ledger.adapters.sq
 POINTS = (
     Point("push: checked, before its transaction", "ledger.pipeline:Pipeline.commit", When.BEFORE),
     Point("push: in its transaction, nothing written", _APPEND, When.BEFORE),
-    Point("push: events written, its receipt not", f"{_TRANSACTION}._insert_events", When.AFTER),
+    Point("push: entries written, its receipt not", "ledger.adapters.sql.bundles:append", When.AFTER),
+    Point("push: entries and receipt written, nothing to find them by", f"{_APPEND}_entries", When.AFTER),
     Point("push: written, before the commit", _APPEND, When.BEFORE_COMMIT),
     Point("push: committed, before the answer", _APPEND, When.AFTER_COMMIT),
     Point("pushes: a group written, before the commit", _APPEND, When.BEFORE_COMMIT, of_several),

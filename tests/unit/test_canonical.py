@@ -56,6 +56,19 @@ def test_a_vector_of_rfc_8785_is_written_as_published(file: Path) -> None:
     assert encode(parse(written)) == written
 
 
+@given(values(integers | floats), st.integers(0, 2000))
+def test_the_size_of_what_is_written_is_found_or_is_below(value: Any, over: int) -> None:
+    written, size = len(encode(value)), canonical.size(value, over)
+    assert size == written or (size == 0 and written <= over)
+    assert canonical.size(value) == written
+
+
+@pytest.mark.parametrize("number", [9e15, -9e15, 1e15, 1e-6, 5e-324, 2**53 - 1])
+def test_no_number_is_written_longer_than_was_reckoned_with(number: float) -> None:
+    assert len(encode([number] * 1000)) <= canonical._GROWTH * len(json.dumps([float(number)] * 1000))
+    assert canonical.size([number] * 1000, over=len(encode([number] * 1000)) - 1) > 0
+
+
 # --- Writing: the fast path is the reference ----------------------------------------------------------------------
 
 

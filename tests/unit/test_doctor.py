@@ -272,7 +272,7 @@ def change_cell(file: Path, table: str, column: str, which: str, number: int, do
             "projections",
             "names",
             "events",
-            "entries",
+            "bundles",
             "receipts",
             "push_signatures",
             "party_keys",
@@ -324,7 +324,7 @@ def test_an_erased_disclosure_is_no_difference(sound: Sound, tmp_path: Path) -> 
     """I5, and the views follow what is left."""
     file = sound.copy(tmp_path)
     with closing(sqlite3.connect(file)) as database:
-        database.execute("DELETE FROM disclosures WHERE position = 0")
+        database.execute("DELETE FROM bundle_disclosures WHERE bundle = 0")
         database.commit()
     store = open_store(f"sqlite:///{file}")
     pipeline = sound.bed.restarted(store=store)
@@ -401,9 +401,22 @@ def test_the_position_of_the_first_difference_is_the_first_told(sound: Sound, tm
     file = sound.copy(tmp_path)
     with closing(sqlite3.connect(file)) as database:
         for position in (9, 4, 30):
-            database.execute("UPDATE entries SET entry = X'00' WHERE position = ?", (Position(position),))
+            database.execute("UPDATE events SET time = time + 1 WHERE position = ?", (Position(position),))
         database.commit()
-    assert examine(file, sound.bed.chain)
+    assert " position 4: " in str(examine(file, sound.bed.chain)[0])
+
+
+@pytest.mark.parametrize("column", ["leaves", "entries"])
+def test_a_bundle_that_holds_something_else_is_noticed(sound: Sound, tmp_path: Path, column: str) -> None:
+    file = sound.copy(tmp_path)
+    with closing(sqlite3.connect(file)) as database:
+        [(first, other)] = database.execute(
+            f"SELECT a.first, b.{column} FROM bundles AS a JOIN bundles AS b USING (log, count)"
+            " WHERE a.first < b.first LIMIT 1"
+        ).fetchall()
+        database.execute(f"UPDATE bundles SET {column} = ? WHERE first = ?", (other, first))
+        database.commit()
+    assert examine(file, None)
 
 
 def test_names_that_come_again_and_again_are_told(

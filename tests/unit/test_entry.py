@@ -302,6 +302,23 @@ def test_any_event_reads_back_from_its_entry(data: dict[str, Any], visible: set[
     assert same_content(said.event, entry, said.disclosures)
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["", "A", "_", "_sd_al", "_sd_alg_", "`", "a", "outcome", "é", "\U0001f600", "\uffff"]
+        ),
+        st.text(max_size=3) | st.integers(-9, 9) | st.just(1.5),
+        min_size=1,
+    ),
+    st.booleans(),
+)
+def test_visible_members_stand_in_canonical_order_wherever_that_is(data: dict[str, Any], some: bool) -> None:
+    visible = frozenset(sorted(data)[1:] if some else data)
+    content = commit_event(event(data=data), visible, salts()).content
+    assert canonical.encode(json.loads(content)) == content
+    assert visible <= json.loads(content)["data"].keys()
+
+
 def test_the_example_of_this_test_is_an_entry() -> None:
     assert parse_entry(canonical.encode(_entry())).sd == (DIGEST,)
 

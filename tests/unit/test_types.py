@@ -19,7 +19,9 @@ from ledger.types import (
     parse_party_id,
     parse_time,
     to_base64,
+    to_base64_each,
     to_base64url,
+    to_base64url_each,
 )
 
 YEAR_1 = -62_135_596_800_000
@@ -192,6 +194,12 @@ def test_bytes_read_back(data: bytes) -> None:
     assert from_base64(to_base64(data)) == data
     assert from_base64url(to_base64url(data)) == data
     assert from_hex(data.hex()) == from_hex("0x" + data.hex()) == data
+
+
+@given(st.lists(st.binary(max_size=80), max_size=9))
+def test_many_are_spelled_as_each(items: list[bytes]) -> None:
+    assert to_base64_each(items) == [to_base64(item) for item in items]
+    assert to_base64url_each(items) == [to_base64url(item) for item in items]
 
 
 @pytest.mark.parametrize(

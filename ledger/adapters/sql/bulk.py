@@ -17,12 +17,17 @@ from ledger.adapters.sql.faults import translate_driver
 Values: TypeAlias = "tuple[int | bytearray, ...]"
 """A row, in the order of its table's columns."""
 
-_WANTED = {
-    "sqlite": "SELECT position FROM events WHERE log = ? AND key IN ({})",
-    "postgresql": "SELECT (SELECT position FROM events WHERE log = %s AND key = wanted)"
-    " FROM unnest(%s::bytea[]) AS wanted",
-}
-"""PostgreSQL is asked for each key by itself, as in `reading.look_up`."""
+_WANTED_OF_SQLITE = "SELECT position FROM events WHERE log = ? AND key IN ({})"
+
+_WANTED_OF_POSTGRESQL = """
+    SELECT position FROM (
+        SELECT (SELECT position FROM events WHERE log = %b AND key = substr(%b::bytea, 32 * place + 1, 32)) AS position
+        FROM generate_series(0, %b::int - 1) AS place
+        OFFSET 0
+    ) AS each
+    WHERE position IS NOT NULL
+"""
+"""Each key by itself, as in `reading.look_up`. They come in one piece: as an array, each would be spelled as text."""
 
 
 def insert_rows(connection: Connection, table: Table, rows: Iterable[Values]) -> None:
@@ -38,12 +43,12 @@ def insert_rows(connection: Connection, table: Table, rows: Iterable[Values]) ->
 
 def positions(connection: Connection, log: int, keys: Sequence[bytes]) -> list[int]:
     """Where a log's events with these keys stand, in no order; keys that are not there are left out."""
-    statement = _WANTED[connection.dialect.name]
     if connection.dialect.name == "postgresql":
-        found = connection.exec_driver_sql(statement, (log, list(keys)))
+        found = connection.exec_driver_sql(_WANTED_OF_POSTGRESQL, (log, b"".join(keys), len(keys)))
     else:
-        found = connection.exec_driver_sql(statement.format(", ".join("?" * len(keys))), (log, *keys))
-    return [position for (position,) in found if position is not None]
+        marks = ", ".join("?" * len(keys))
+        found = connection.exec_driver_sql(_WANTED_OF_SQLITE.format(marks), (log, *keys))
+    return list(found.scalars())
 
 
 def _copy(connection: Connection, table: Table, statement: str, rows: Iterable[Values]) -> None:

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Table
 
+from ledger.adapters.sql.bundles import Bundle
 from ledger.adapters.sql.columns import AnyRow
-from ledger.adapters.sql.packing import pack_disclosures, row_digest, unpack_disclosures
+from ledger.adapters.sql.packing import pack_disclosures, row_digest, separated, unpack_disclosures
 from ledger.adapters.sql.rows import (
     AnchoringRow,
     ApiKeyRow,
@@ -174,24 +175,29 @@ def api_key_row(value: ApiKey, log_number: int) -> Stored:
 # --- Events --------------------------------------------------------------------------------------------------------
 
 
-def event(row: AnyRow) -> Committed:
-    """From a row of `reading.events_query`."""
-    position, leaf, entry, packed, key, type_, phase, subject, time, party_, received = row
-    if type(entry) is not bytes or None in (type_, subject, party_):
-        raise TypeError("an event without its entry or a name")
-    return Committed(
-        position=Position(position),
-        leaf=Digest(leaf),
-        entry=unsqueeze(entry),
-        disclosures=() if packed is None else unpack_disclosures(packed),
-        key=Digest(key),
-        type=type_,
-        phase=Phase(phase),
-        subject=subject,
-        time=time,
-        party=PartyId(party_),
-        received=received,
-    )
+def event(row: AnyRow, bundle: Bundle | None) -> Committed:
+    """From a row of `reading.events_query` and the bundle that it names. Raises IntegrityError if it cannot be."""
+
+    def event(row: AnyRow) -> Committed:
+        position, key, type_, phase, subject, time, party_, received, _ = row
+        if bundle is None or None in (type_, subject, party_):
+            raise TypeError("an event without its entry or a name")
+        leaf, entry, disclosures = bundle.at(position)
+        return Committed(
+            position=Position(position),
+            leaf=Digest(leaf),
+            entry=entry,
+            disclosures=separated(disclosures),
+            key=Digest(key),
+            type=type_,
+            phase=Phase(phase),
+            subject=subject,
+            time=time,
+            party=PartyId(party_),
+            received=received,
+        )
+
+    return read(row, event)
 
 
 def receipt(row: AnyRow) -> StoredReceipt:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import Connection, func, inspect, select, text
 
 from ledger.adapters.sql.engine import PATIENCE, Database
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 # Alembic is imported where it is needed: a database that is at `HEAD` needs none, and loading it takes a while.
 
-HEAD = "0004"
+logger = structlog.get_logger(__name__)
+
+HEAD = "0005"
 """The newest revision among the migrations, which this version of the ledger works on."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -66,6 +69,8 @@ def upgrade(database: Database) -> None:
                 got=current,
                 advice="Run the newer version of the ledger that wrote it.",
             )
+        if current not in (None, HEAD):
+            logger.info("migrating", schema=current, to=HEAD)  # of a large database it takes minutes
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

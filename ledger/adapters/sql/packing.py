@@ -1,7 +1,12 @@
-r"""Bytes that the store makes itself: an event's disclosures in one value, and the digest of a row.
+r"""Bytes that the store makes itself: what a bundle holds in one value, and the digest of a row.
 
-Disclosures
-    A disclosure is base64url of a JSON array; the array's bytes are kept, joined by line feeds and squeezed::
+Packed
+    Some items of bytes, squeezed together, so that what they repeat is kept once::
+
+        length of each item (u32, big-endian) ‖ the items, one after the other
+
+Disclosures of an event
+    A disclosure is base64url of a JSON array; the array's bytes are kept, joined by line feeds::
 
         ["_26bc4LT-ac6q2KI6cBW5es","principal","arn:…"]⏎["eluV5Og3gSNII8EYnsxA_A","outcome","allowed"]
 
@@ -17,7 +22,9 @@ Row digest
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 
 from ledger import canonical
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
@@ -27,20 +34,38 @@ from ledger.errors import IntegrityError, MalformedInput
 from ledger.types import Digest, from_base64url, to_base64, to_base64url
 
 
+def pack(items: Sequence[bytes]) -> bytes:
+    """Sibling of `unpack`. An item is shorter than 4 GiB."""
+    return squeeze(b"".join([struct.pack(f">{len(items)}I", *map(len, items)), *items]))
+
+
+def unpack(packed: bytes, count: int) -> list[bytes]:
+    """The very items that `pack` was given. Raises ValueError if it was not `count` of them."""
+    data, start = unsqueeze(packed), 4 * count
+    if len(data) < start:
+        raise ValueError("packed items that are cut short")
+    ends = list(accumulate(struct.unpack_from(f">{count}I", data), initial=start))
+    if ends[-1] != len(data):
+        raise ValueError("packed items of other lengths than they say")
+    return [data[one:next] for one, next in pairwise(ends)]
+
+
 def pack_disclosures(texts: Sequence[str]) -> bytes:
-    """One value for at least one disclosure; sibling of `unpack_disclosures`."""
+    """One value for the disclosures of one event that is in no bundle; sibling of `unpack_disclosures`."""
     return squeeze(joined(texts))
 
 
-def unpack_disclosures(packed: bytes) -> tuple[str, ...]:
+def unpack_disclosures(packed: bytes) -> Sequence[str]:
     """The very texts that `pack_disclosures` was given."""
-    return tuple(map(_unpack, unsqueeze(packed).split(b"\n")))
+    return separated(unsqueeze(packed))
 
 
 def joined(texts: Sequence[str]) -> bytes:
-    """The disclosures in one value, before it is squeezed."""
+    """An event's disclosures in one value; empty if there are none. Sibling of `separated`."""
     if isinstance(texts, DisclosureTexts):
         return texts.arrays
+    if not texts:
+        return b""
     try:
         lines = b"\n".join([b"", *map(from_base64url, texts)])
     except MalformedInput:
@@ -48,6 +73,13 @@ def joined(texts: Sequence[str]) -> bytes:
     if lines.count(b"\n") == lines.count(b"\n[") == len(texts):  # each is a line, and begins as an array does
         return lines[1:]
     return b"\n".join(map(_pack, texts))
+
+
+def separated(item: bytes) -> Sequence[str]:
+    """The very texts that `joined` was given."""
+    if item.startswith(b"=") or b"\n=" in item:
+        return tuple(map(_unpack, item.split(b"\n")))
+    return DisclosureTexts(item)
 
 
 def _pack(text: str) -> bytes:

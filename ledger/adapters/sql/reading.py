@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ARRAY, Column, Connection, ScalarSelect, func, literal, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Connection,
+    FromClause,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql import ColumnElement
 
-from ledger.adapters.sql import codec
+from ledger.adapters.sql import bundles, codec
 from ledger.adapters.sql.columns import AnyQuery, AnyRow, clip
 from ledger.adapters.sql.rows import (
     AnchoringRow,
     BatchRow,
-    DisclosuresRow,
-    EntryRow,
     EventRow,
     HeadRow,
     NameRow,
@@ -32,8 +41,6 @@ AT_ONCE = 500
 """Most parameters, or rows of unknown width, of one statement."""
 
 event = EventRow.table().c
-_entry = EntryRow.table().c
-_disclosures = DisclosuresRow.table().c
 NAMES = {name: NameRow.table().alias(f"{name}_name") for name in ("type", "phase", "subject", "party")}
 """The table of names, once for each column of an event that names one."""
 
@@ -49,23 +56,16 @@ def events_query(
 ) -> AnyQuery:
     """Rows for `codec.event`, in any order: the first `limit` events that match.
 
-    They are found first, and only then joined: asked for both at once, PostgreSQL's planner may read the entries of all
-    positions before them, since it knows of none of these where the events begin. Outer joins, so that an event whose
-    entry or name is gone is not passed over in silence.
+    They are found first, and only then joined: asked for both at once, PostgreSQL's planner may read the names of all
+    events before them, since it knows of none of these where the events begin. Outer joins, so that an event whose
+    name is gone is not passed over in silence.
     """
     some = select(*event).where(event.log == log, *where).order_by(*order).limit(clip(limit)).subquery("some")
-    at = some.c
-    source = some.outerjoin(EntryRow.table(), (_entry.log == at.log) & (_entry.position == at.position))
-    source = source.outerjoin(
-        DisclosuresRow.table(), (_disclosures.log == at.log) & (_disclosures.position == at.position)
-    )
+    at, source = some.c, cast("FromClause", some)
     for name, table in NAMES.items():
         source = source.outerjoin(table, (table.c.log == at.log) & (table.c.id == at[name]))
     return select(
         at.position,
-        at.leaf,
-        _entry.entry,
-        _disclosures.packed,
         at.key,
         NAMES["type"].c.text,
         NAMES["phase"].c.text,
@@ -73,6 +73,7 @@ def events_query(
         at.time,
         NAMES["party"].c.text,
         at.received,
+        at.bundle,
     ).select_from(source)
 
 
@@ -100,6 +101,10 @@ BATCHES = (
 """Rows for `codec.batch`."""
 
 
+_HEAD = select(HeadRow.table()).where(_head.log == bindparam("log"))
+_HEAD_LOCKED = _HEAD.with_for_update()
+
+
 def named(log: int, text: str) -> ScalarSelect[Any]:
     """The number of a name."""
     names = NameRow.table().c
@@ -108,8 +113,7 @@ def named(log: int, text: str) -> ScalarSelect[Any]:
 
 def head(connection: Connection, log: int, *, lock: bool = False) -> LogHead:
     """Where the log stands. `lock` keeps PostgreSQL's other writers of the log away until the transaction ends."""
-    query = select(HeadRow.table()).where(_head.log == log)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(_HEAD_LOCKED if lock else _HEAD, {"log": log}).one_or_none()
     if row is None:
         raise IntegrityError("a log without its head", got=f"log {log}")
     return LogHead(
@@ -147,29 +151,22 @@ def portions(values: Sequence[T]) -> Iterator[list[T]]:
 
 
 def events(
-    connection: Connection, log: int, where: Sequence[ColumnElement[bool]], limit: int
+    connection: Connection,
+    log: int,
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+    order: Sequence[Column[Any]] = (event.position,),
 ) -> list[Committed]:
-    """Events that match, in order of position."""
-    query = events_query(log, where, [event.position], limit)
-    found = codec.read_all(connection.execute(query), codec.event)
+    """The first `limit` events that match, by `order`; in order of position."""
+    rows: dict[int, list[AnyRow]] = {}
+    for row in connection.execute(events_query(log, where, order, limit)):
+        rows.setdefault(row.bundle, []).append(row)
+    found: list[Committed] = []
+    for bundle in bundles.read(connection, log, rows):
+        found += [codec.event(row, bundle) for row in rows.pop(bundle.first)]
+    for of_no_bundle in rows.values():
+        found += [codec.event(row, None) for row in of_no_bundle]
     return sorted(found, key=lambda it: it.position)
-
-
-def leaves(connection: Connection, log: int, start: int, stop: int) -> list[bytes]:
-    """Leaf hashes of positions `start` to `stop − 1`. Raises IntegrityError if one is missing."""
-    if start >= stop:
-        return []
-    query = (
-        select(event.leaf)
-        .where(event.log == log, event.position >= clip(start), event.position < clip(stop))
-        .order_by(event.position)
-    )
-    found = list(connection.execute(query).scalars())
-    if len(found) != stop - start:
-        raise IntegrityError(
-            f"leaves are missing among positions {start} to {stop - 1}", expected=stop - start, got=len(found)
-        )
-    return found
 
 
 def nodes(connection: Connection, log: int, ids: Sequence[NodeId]) -> list[Digest]:

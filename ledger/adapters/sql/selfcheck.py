@@ -5,8 +5,8 @@ In this order; a check that cannot be finished because the database cannot be re
 1. the database's own structures: pages, indexes, references; on PostgreSQL also settings that would lose commits
 2. the schema: its revision, and every table and index
 3. register rows against their digests
-4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events, what
-   accesses and snapshots are found by
+4. what repeats what other rows say: heads, projections' rows, the batches' newest anchorings, the parts of events, the
+   bundles, what accesses and snapshots are found by
 
 What Merkle trees and signatures cover is checked against them, elsewhere (`ledger.doctor`).
 """
@@ -22,7 +22,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, or_, select
 
-from ledger.adapters.sql import accesses, codec, reading
+from ledger.adapters.sql import accesses, bundles, codec, reading
 from ledger.adapters.sql.columns import AnyQuery, AnyRow
 from ledger.adapters.sql.engine import Database
 from ledger.adapters.sql.faults import DamagedStore
@@ -33,7 +33,7 @@ from ledger.adapters.sql.rows import (
     AccessRow,
     AnchoringRow,
     BatchRow,
-    EntryRow,
+    BundleRow,
     EventRow,
     HeadRow,
     LogRow,
@@ -65,6 +65,7 @@ def problems(database: Database) -> Iterator[str]:
         _heads,
         _anchorings,
         _parts,
+        _bundles,
         _accesses,
         _tags,
     ]
@@ -192,14 +193,34 @@ def _anchorings(database: Database) -> Iterator[str]:
 
 def _parts(database: Database) -> Iterator[str]:
     """Events whose entry, or one of whose names, is gone."""
-    event, entry = EventRow.table().c, EntryRow.table()
-    source, gone = EventRow.table().outerjoin(entry), [entry.c.position.is_(None)]
+    event, bundle = EventRow.table().c, BundleRow.table()
+    holds = (
+        (bundle.c.log == event.log)
+        & (bundle.c.first == event.bundle)
+        & (bundle.c.first <= event.position)
+        & (bundle.c.first + bundle.c.count > event.position)
+    )
+    source, gone = EventRow.table().outerjoin(bundle, holds), [bundle.c.first.is_(None)]
     for name, table in reading.NAMES.items():
         source = source.outerjoin(table, (table.c.log == event.log) & (table.c.id == event[name]))
         gone.append(table.c.id.is_(None))
     query = select(event.log, event.position).select_from(source).where(or_(*gone)).limit(MOST_OF_A_KIND)
     for row in _all(database, query):
         yield f"log {row.log}: the event at position {row.position} lacks its entry or a name"
+
+
+def _bundles(database: Database) -> Iterator[str]:
+    """Bundles that do not tile their log, which leaves are read by."""
+    bundle = BundleRow.table().c
+    query = select(bundle.log, bundle.first, bundle.count.label("count_"), func.length(bundle.leaves))
+    end = {log: 0 for log, _ in _logs(database)}
+    for log, first, count, length in _pages(database, query, [bundle.log, bundle.first]):
+        if first != end.get(log) or not 0 < count <= bundles.MOST or length != bundles.LEAF * count:
+            yield f"log {log}: the bundle of position {first} is not the next one, or not whole"
+        end[log] = first + count
+    for log, size in _all(database, select(HeadRow.table().c.log, HeadRow.table().c.size)):
+        if end.get(log) != size:
+            yield f"log {log}: its bundles end before position {end.get(log)}, the head says size {size}"
 
 
 def _accesses(database: Database) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import and_, or_, select
 
-from ledger.adapters.sql import codec, reading
+from ledger.adapters.sql import bundles, codec, reading
 from ledger.adapters.sql.columns import MAX_BIG, AnyQuery, AnyRow, clip
 from ledger.adapters.sql.engine import PATIENCE, Database
 from ledger.adapters.sql.migrate import upgrade
@@ -142,7 +142,7 @@ class SqlStore(Views):
     def leaves(self, origin: Origin, start: Position, stop: Position) -> list[bytes]:
         log = self._number_of(origin)
         with self._database.reading() as connection:
-            return reading.leaves(connection, log, start, stop)
+            return bundles.leaves(connection, log, start, stop)
 
     def receipt(self, origin: Origin, position: Position) -> StoredReceipt:
         log = self._number_of(origin)

@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from ledger.adapters.sql import bulk, codec, names, reading
+from ledger.adapters.sql import bulk, bundles, codec, names, reading
 from ledger.adapters.sql.faults import translated
-from ledger.adapters.sql.packing import pack_disclosures
+from ledger.adapters.sql.packing import joined
 from ledger.adapters.sql.rows import (
     AnchoringRow,
     BatchRow,
     CheckpointRow,
     ConflictRow,
-    DisclosuresRow,
-    EntryRow,
     EventRow,
     HeadRow,
     NodeRow,
     ReceiptRow,
     SignatureRow,
 )
-from ledger.adapters.sql.squeeze import squeeze
 from ledger.batch import BatchHeader
 from ledger.errors import IntegrityError, LedgerError, NotFound
 from ledger.merkle import Node, NodeId
@@ -45,6 +43,10 @@ _conflict = ConflictRow.table().c
 _anchoring = AnchoringRow.table().c
 _batch = BatchRow.table().c
 _checkpoint = CheckpointRow.table().c
+
+# SQLAlchemy takes longer over a statement that it sees for the first time than the database takes to run it.
+_MOVE_HEAD = update(HeadRow.table()).where(HeadRow.table().c.log == bindparam("moved"))
+_into = cache(insert)
 
 
 class SqlLogTransaction:
@@ -80,14 +82,15 @@ class SqlLogTransaction:
 
     def append(self, events: Sequence[Committed], *receipts: StoredReceipt) -> None:
         with self._write():
-            if self._appended:
-                raise IntegrityError("a second append in one block")
-            self._appended = receipts
-            self._check_positions(events, receipts)
-            self._insert_events(events)
-            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
-            size = Position(self._now.size + len(events))
-            self._now = replace(self._now, size=size, last_received=events[-1].received)
+            self._check_positions(events)
+            firsts = self.append_entries(
+                [it.leaf for it in events],
+                [it.entry for it in events],
+                [joined(it.disclosures) for it in events],
+                *receipts,
+            )
+            self._index(events, firsts)
+            self._now = replace(self._now, last_received=events[-1].received)
 
     def keep_signature(self, signature: PushSignature) -> None:
         with self._write():
@@ -110,7 +113,7 @@ class SqlLogTransaction:
 
     def leaves(self, start: Position, stop: Position) -> list[bytes]:
         with translated():
-            return reading.leaves(self._connection, self._log, start, stop)
+            return bundles.leaves(self._connection, self._log, start, stop)
 
     def received(self, position: Position) -> int:
         query = select(_event.received).where(_event.log == self._log, _event.position == position)
@@ -184,9 +187,8 @@ class SqlLogTransaction:
         if self._failure is not None:
             raise self._failure
         if self._now != self._head:
-            head = HeadRow.table()
             values = {name: getattr(self._now, name) for name in LogHead.__slots__}
-            self._connection.execute(update(head).where(head.c.log == self._log).values(values))
+            self._connection.execute(_MOVE_HEAD, {"moved": self._log, **values})
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -197,13 +199,15 @@ class SqlLogTransaction:
             self._failure = error
             raise
 
-    def _check_positions(self, events: Sequence[Committed], receipts: Sequence[StoredReceipt]) -> None:
-        size = self._now.size
-        if not events:
-            raise IntegrityError("an append of no events")
-        for position, event in enumerate(events, size):
+    def _check_positions(self, events: Sequence[Committed]) -> None:
+        for position, event in enumerate(events, self._now.size):
             if event.position != position:
                 raise IntegrityError("a gap or repeat of positions", expected=position, got=event.position)
+
+    def _check_receipts(self, count: int, receipts: Sequence[StoredReceipt]) -> None:
+        size = self._now.size
+        if not count:
+            raise IntegrityError("an append of no events")
         end = size
         for receipt in receipts:
             if receipt.first != end or receipt.count < 1:
@@ -213,20 +217,41 @@ class SqlLogTransaction:
                     got=f"{receipt.count} from position {receipt.first}",
                 )
             end = Position(end + receipt.count)
-        if end != size + len(events):
+        if end != size + count:
             raise IntegrityError(
-                "receipts for other events than are appended", expected=len(events), got=end - size
+                "receipts for other events than are appended", expected=count, got=end - size
             )
 
-    def _insert_events(self, events: Sequence[Committed]) -> None:
+    def append_entries(
+        self,
+        leaves: Sequence[bytes],
+        entries: Sequence[bytes],
+        disclosures: Sequence[bytes],
+        *receipts: StoredReceipt,
+    ) -> list[int]:
+        """Append to the log itself, and to nothing that events are found by: entries by position, and their receipts.
+
+        Takes and answers what `bundles.append` does, `append` does the rest.
+        """
+        with self._write():
+            if self._appended:
+                raise IntegrityError("a second append in one block")
+            self._appended = receipts
+            size = self._now.size
+            self._check_receipts(len(entries), receipts)
+            firsts = bundles.append(self._connection, self._log, size, leaves, entries, disclosures)
+            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
+            self._now = replace(self._now, size=Position(size + len(entries)))
+            return firsts
+
+    def _index(self, events: Sequence[Committed], firsts: Sequence[int]) -> None:
         connection, log = self._connection, self._log
-        words = {word for it in events for word in (it.type, it.phase.value, it.subject, it.party)}
+        words = {it.phase.value for it in events}.union(*({it.type, it.subject, it.party} for it in events))
         number = names.numbers(connection, log, words)
-        rows: list[bulk.Values] = [
+        rows: Iterator[bulk.Values] = (
             (
                 log,
                 it.position,
-                bytearray(it.leaf),
                 bytearray(it.key),
                 number[it.type],
                 number[it.phase],
@@ -234,16 +259,11 @@ class SqlLogTransaction:
                 it.time,
                 number[it.party],
                 it.received,
+                first,
             )
-            for it in events
-        ]
-        bulk.insert_rows(connection, EventRow.table(), rows)
-        entries = ((log, it.position, bytearray(squeeze(it.entry))) for it in events)
-        bulk.insert_rows(connection, EntryRow.table(), entries)
-        packed = (
-            (log, it.position, bytearray(pack_disclosures(it.disclosures))) for it in events if it.disclosures
+            for it, first in zip(events, firsts, strict=True)
         )
-        bulk.insert_rows(connection, DisclosuresRow.table(), packed)
+        bulk.insert_rows(connection, EventRow.table(), rows)
 
     def _insert_anchoring(self, anchoring: Anchoring) -> None:
         number = self._next(AnchoringRow)
@@ -276,4 +296,4 @@ class SqlLogTransaction:
 
     def _insert(self, row: Any, rows: list[codec.Stored]) -> None:
         if rows:
-            self._connection.execute(insert(row.table()), rows)
+            self._connection.execute(_into(row.table()), rows)

@@ -256,8 +256,8 @@ class Views(Registers):
                 _event.time >= clip(time),
                 (_event.time > clip(time)) | (_event.position > clip(position)),
             ]
-        query = reading.events_query(log, where, [_event.time, _event.position], limit)
-        found = codec.read_all(self._rows(query), codec.event)
+        with self._database.reading() as connection:
+            found = reading.events(connection, log, where, limit, [_event.time, _event.position])
         return sorted(found, key=lambda it: (it.time, it.position))
 
     def _view(self, origin: Origin, query: AnyQuery) -> Sequence[AnyRow]:
