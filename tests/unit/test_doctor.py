@@ -14,12 +14,14 @@ from random import Random
 from typing import Any
 
 import pytest
+import zstandard
 from support.chains import wired
 from support.ledgers import OTHER_PARTY, PARTY, Bed, LedgerMaker, access, anchor_all, copy_database, policy
 from support.signing import party_signer, register_key, signed_push
 
 from ledger.adapters.evm import EvmChain
 from ledger.adapters.sql import open_store
+from ledger.adapters.sql.squeeze import unsqueeze
 from ledger.doctor import Difference, Doctor
 from ledger.entry import event_time
 from ledger.errors import ChainUnavailable, Conflict, LedgerError
@@ -107,12 +109,23 @@ def read_all(file: Path) -> Any:
                 name for kind, name, _, _ in schema if kind == "table" and not name.startswith("sqlite_")
             ]
             rows = {
-                name: sorted(map(repr, database.execute(f"SELECT * FROM {name} NOT INDEXED")))
+                name: sorted(
+                    map(repr, map(unsqueezed, database.execute(f"SELECT * FROM {name} NOT INDEXED")))
+                )
                 for name in names
             }
             return {"schema": schema, "tables": rows}
     except (sqlite3.Error, UnicodeError) as error:
         return repr(error)
+
+
+def unsqueezed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a row holds: a frame of Zstandard has bits that mean nothing."""
+    frames = [type(value) is bytes and value.startswith(zstandard.FRAME_HEADER) for value in row]
+    try:
+        return tuple(unsqueeze(value) if frame else value for value, frame in zip(row, frames, strict=True))
+    except ValueError:
+        return row
 
 
 def rows_of(content: Any) -> Any:
