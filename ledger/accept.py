@@ -6,17 +6,21 @@ It needs no log, store or lock, only chance for the salts: so a large push can b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from ledger import catalogue
 from ledger.canonical import Value
 from ledger.disclosure import salts
 from ledger.entry import Event, parse_event
 from ledger.errors import InvalidEvent, TooLarge
-from ledger.salted import StatementReader, VisibleMembers
-from ledger.statement import Statement, commit_event
+from ledger.salted import StatementReader
+from ledger.statement import Statement, commit_events
 
 MOST_PROBLEMS = 100
 """Problems of a push that are told one by one; all are counted."""
+
+_AT_ONCE = 12
+"""Events that are salted together: few enough that what is made of one is still at hand for the next step."""
 
 
 def accept(
@@ -40,15 +44,20 @@ def accept(
         InvalidEvent: one or more events are refused; `details["problems"]` places each.
         TooLarge: too many events, or one that is too large.
     """
-    read = StatementReader().read if signed else _salted(salts(random_bytes))
+    reader, salt, visible = StatementReader(), salts(random_bytes), partial(_visible, opaque=opaque)
     problems: list[dict[str, str]] = []
     count = 0
-    statements = []
+    statements: list[Statement] = []
+    unsalted: list[tuple[Event, frozenset[str]]] = []
     for number, value in enumerate(values):
         if number == most:
             raise TooLarge("too many events at once", expected=f"at most {most}")
         try:
-            statements.append(read(value, lambda event: _visible(event, opaque=opaque)))
+            if signed:
+                statements.append(reader.read(value, visible))
+            else:
+                event = parse_event(value)
+                unsalted.append((event, visible(event)))
         except InvalidEvent as error:
             found = error.details.get("problems", [{"at": "", "problem": error.message}])
             count += len(found)
@@ -60,6 +69,9 @@ def accept(
             raise TooLarge(
                 f"event {number}: {error.message}", expected=error.expected, got=error.got
             ) from None
+        if len(unsalted) == _AT_ONCE:
+            statements += commit_events(unsalted, salt)
+            unsalted.clear()
     if problems:
         first = problems[0]
         raise InvalidEvent(
@@ -67,19 +79,10 @@ def accept(
             advice="Nothing of this push was taken; correct it and push it whole again.",
             details={"problems": problems},
         )
+    statements += commit_events(unsalted, salt)
     if not statements:
         raise InvalidEvent("nothing to push", expected="at least one event")
     return statements
-
-
-def _salted(salt: Callable[[], bytes]) -> Callable[[Value, VisibleMembers], Statement]:
-    """Reads an event, and salts it."""
-
-    def read(value: Value, visible: VisibleMembers) -> Statement:
-        event = parse_event(value)
-        return commit_event(event, visible(event), salt)
-
-    return read
 
 
 def _visible(event: Event, *, opaque: bool) -> frozenset[str]:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from itertools import repeat
 from typing import cast
 
@@ -155,6 +156,7 @@ def event_time(text: str) -> int:
     return millis
 
 
+@lru_cache(maxsize=1024)
 def _millis(text: str) -> int | None:
     """Unix milliseconds of a time that is spelled as it should be; None if there is no such time."""
     try:

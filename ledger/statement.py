@@ -20,13 +20,13 @@ from ledger.disclosure import (
     RESERVED,
     Disclosure,
     DisclosureTexts,
-    digests_of,
+    digests_of_ascii,
     disclosure_arrays,
     parse_disclosures,
 )
 from ledger.entry import SD_ALG, VERSION, Attributed, Event
 from ledger.errors import MalformedInput
-from ledger.types import Digest, Origin, PartyId, format_time, to_base64url_each
+from ledger.types import Digest, Origin, PartyId, format_time, to_base64url_ascii
 
 _END = b',"v":1}'
 
@@ -100,11 +100,30 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
 
     `salt` answers 16 fresh random bytes at each call.
     """
-    shown = {name: value for name, value in event.data.items() if name in visible}
-    hidden = [(name, value) for name, value in event.data.items() if name not in visible]
+    (statement,) = commit_events([(event, visible)], salt)
+    return statement
+
+
+def commit_events(
+    events: Sequence[tuple[Event, frozenset[str]]], salt: Callable[[], bytes]
+) -> list[Statement]:
+    """As `commit_event` of each event and its visible members: a little faster for some at once."""
+    hidden = [
+        (name, value)
+        for event, visible in events
+        for name, value in event.data.items()
+        if name not in visible
+    ]
     arrays = disclosure_arrays(hidden, salt)
-    digests = digests_of(to_base64url_each(arrays))
-    return make_statement(event, shown, digests, DisclosureTexts(b"\n".join(arrays)))
+    digests = digests_of_ascii(to_base64url_ascii(arrays))
+    statements, start = [], 0
+    for event, visible in events:
+        shown = {name: value for name, value in event.data.items() if name in visible} if visible else {}
+        stop = start + len(event.data) - len(shown)
+        texts = DisclosureTexts(b"\n".join(arrays[start:stop]))
+        statements.append(make_statement(event, shown, digests[start:stop], texts))
+        start = stop
+    return statements
 
 
 def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:
