@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 
 import structlog
 
@@ -25,7 +26,7 @@ from ledger.errors import (
 from ledger.guard import HistoryGuard
 from ledger.merkle import append_nodes, tree_root
 from ledger.policy import Policy
-from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Store
+from ledger.ports import Anchorer, Chain, Clock, Keyring, LogTransaction, Signer, Store
 from ledger.projections import project as project_events
 from ledger.projections import weight
 from ledger.receipt import Receipt, sign_receipt
@@ -156,7 +157,10 @@ class Pipeline:
             self.meter.committing(origin),
             self.store.writing(origin) as transaction,
         ):
-            group = Group(origin, self._received(now, transaction), transaction, self._receipt)
+            # Read with the first receipt of a group, not with each: the thread waits for its turn after each file.
+            signer = cache(self.keyring.signer)
+            receipt = partial(self._receipt, signer)
+            group = Group(origin, self._received(now, transaction), transaction, receipt)
             group.find(pushes)
             for push in pushes:
                 group.take(push)
@@ -186,7 +190,7 @@ class Pipeline:
             )
         return max(now, last)
 
-    def _receipt(self, work: PushWork) -> StoredReceipt:
+    def _receipt(self, signer_of: Callable[[Origin], Signer], work: PushWork) -> StoredReceipt:
         receipt = Receipt(
             origin=work.origin,
             first=work.fresh[0].position,
@@ -195,7 +199,7 @@ class Pipeline:
             received=work.received,
             include_by=work.received + self.policy.include_within,
         )
-        signer = self.keyring.signer(work.origin)
+        signer = signer_of(work.origin)
         return StoredReceipt(receipt.first, receipt.count, sign_receipt(receipt, signer.key, signer.sign))
 
     def _result(self, origin: Origin, work: PushWork) -> PushResult:
