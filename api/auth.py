@@ -18,10 +18,10 @@ from ledger.errors import Forbidden, NotFound, Unauthenticated
 from ledger.keys import secret_hash, split_key
 from ledger.records import ApiKey, Log, Scope
 
-_bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
+bearer = HTTPBearer(auto_error=False, description="An API key made by `transfer-ledger key create`.")
 
 
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 def caller(ledger: Ledger, credentials: Credentials) -> ApiKey:
