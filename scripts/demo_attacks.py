@@ -18,6 +18,8 @@ from random import Random
 from typing import Any
 
 from ledger import canonical
+from ledger.adapters.sql.bundles import LEAF
+from ledger.adapters.sql.packing import pack, unpack
 from ledger.batch import BatchHeader
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.disclosure import parse_disclosure
@@ -185,11 +187,18 @@ def copy_data_folder(data: Path, to: Path) -> None:
 def edit_database(data: Path, origin: Origin, position: int) -> None:
     """Put another event's entry in the place of one, with its leaf hash, as a careful operator would."""
     with closing(sqlite3.connect(data / "ledger.db")) as database, database:
-        (log,) = database.execute("SELECT id FROM logs WHERE origin = ?", (origin,)).fetchone()
-        other = position - 1 if position else position + 1
-        for table, column in (("entries", "entry"), ("events", "leaf")):
-            database.execute(
-                f"UPDATE {table} SET {column} = (SELECT {column} FROM {table} WHERE log = ? AND position = ?)"
-                " WHERE log = ? AND position = ?",
-                (log, other, log, position),
-            )
+        log, first, count, leaves, packed = database.execute(
+            "SELECT log, first, count, leaves, entries FROM bundles JOIN logs ON logs.id = log"
+            " WHERE origin = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+            (origin, position),
+        ).fetchone()
+        place = position - first
+        other = place - 1 if place else place + 1
+        entries = unpack(packed, count)
+        entries[place] = entries[other]
+        hashes = [leaves[at : at + LEAF] for at in range(0, len(leaves), LEAF)]
+        hashes[place] = hashes[other]
+        database.execute(
+            "UPDATE bundles SET leaves = ?, entries = ? WHERE log = ? AND first = ?",
+            (b"".join(hashes), pack(entries), log, first),
+        )

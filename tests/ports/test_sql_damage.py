@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -119,6 +122,44 @@ def test_a_row_that_refers_to_nothing_is_noticed_on_sqlite(sqlite_url: str) -> N
     fill(store)
     change(sqlite_url, "DELETE FROM events WHERE position = 2")
     assert any("a row refers to one in events that is not there" in line for line in store.self_check())
+    store.close()
+
+
+@contextmanager
+def not_strict(file: Path) -> Iterator[sqlite3.Connection]:
+    """The database, its tables taking anything inside."""
+
+    def write(schema: list[tuple[str, str]]) -> None:
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("PRAGMA writable_schema = ON")
+            database.executemany("UPDATE sqlite_schema SET sql = ? WHERE name = ?", schema)
+
+    with closing(sqlite3.connect(file)) as database:
+        schema = database.execute("SELECT sql, name FROM sqlite_schema WHERE sql LIKE '%STRICT%'").fetchall()
+    write([(re.sub(r",?\s*STRICT\b", "", sql), name) for sql, name in schema])
+    with closing(sqlite3.connect(file)) as database, database:
+        yield database
+    write(schema)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE snapshot_records SET resource = X'ff00'",
+        "UPDATE bundles SET count = X'ff00' WHERE first = 5",
+        "UPDATE anchorings SET first = X'ff00'",
+        "UPDATE heads SET size = X'ff00'",
+    ],
+)
+def test_a_value_of_another_type_is_noticed_and_never_a_traceback(sqlite_url: str, change: str) -> None:
+    """As a flipped bit in the head of a row gives one, past the strictness of its table."""
+    store = open_store(sqlite_url)
+    fill(store)
+    store.close()
+    with not_strict(Path(sqlite_url.removeprefix("sqlite:///"))) as database:
+        database.execute(change)
+    store = open_store(sqlite_url)
+    assert list(store.self_check())
     store.close()
 
 

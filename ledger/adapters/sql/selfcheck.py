@@ -76,6 +76,8 @@ def problems(database: Database) -> Iterator[str]:
             if isinstance(error, StoreUnavailable) and not _is_damage(database, error):
                 raise
             yield error.message + (f": {error.got}" if error.got is not None else "")
+        except (TypeError, ValueError, OverflowError):  # SQLite reads what the head of a damaged row says
+            yield "a row holds a value that its column cannot: the check that came to it was not finished"
 
 
 def _is_damage(database: Database, error: StoreUnavailable) -> bool:

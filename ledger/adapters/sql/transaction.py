@@ -92,6 +92,28 @@ class SqlLogTransaction:
             self._index(events, firsts)
             self._now = replace(self._now, last_received=events[-1].received)
 
+    def append_entries(
+        self,
+        leaves: Sequence[bytes],
+        entries: Sequence[bytes],
+        disclosures: Sequence[bytes],
+        *receipts: StoredReceipt,
+    ) -> list[int]:
+        """Append to the log itself, and to nothing that events are found by: entries by position, and their receipts.
+
+        Takes and answers what `bundles.append` does, `append` does the rest.
+        """
+        with self._write():
+            if self._appended:
+                raise IntegrityError("a second append in one block")
+            self._appended = receipts
+            size = self._now.size
+            self._check_receipts(len(entries), receipts)
+            firsts = bundles.append(self._connection, self._log, size, leaves, entries, disclosures)
+            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
+            self._now = replace(self._now, size=Position(size + len(entries)))
+            return firsts
+
     def keep_signature(self, signature: PushSignature) -> None:
         with self._write():
             appended = [(receipt.first, receipt.count) for receipt in self._appended]
@@ -221,28 +243,6 @@ class SqlLogTransaction:
             raise IntegrityError(
                 "receipts for other events than are appended", expected=count, got=end - size
             )
-
-    def append_entries(
-        self,
-        leaves: Sequence[bytes],
-        entries: Sequence[bytes],
-        disclosures: Sequence[bytes],
-        *receipts: StoredReceipt,
-    ) -> list[int]:
-        """Append to the log itself, and to nothing that events are found by: entries by position, and their receipts.
-
-        Takes and answers what `bundles.append` does, `append` does the rest.
-        """
-        with self._write():
-            if self._appended:
-                raise IntegrityError("a second append in one block")
-            self._appended = receipts
-            size = self._now.size
-            self._check_receipts(len(entries), receipts)
-            firsts = bundles.append(self._connection, self._log, size, leaves, entries, disclosures)
-            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
-            self._now = replace(self._now, size=Position(size + len(entries)))
-            return firsts
 
     def _index(self, events: Sequence[Committed], firsts: Sequence[int]) -> None:
         connection, log = self._connection, self._log
