@@ -170,7 +170,7 @@ class EventRow(Row, table=True):
     """What finds an event. `type`, `phase`, `subject` and `party` are numbers of names, `bundle` is its bundle's first.
 
     That the log and the bundle are there is checked by `selfcheck`: foreign keys would have them looked up for every
-    row, and a fifth of the time that PostgreSQL takes for one goes into that.
+    row, which PostgreSQL does by a query each.
     """
 
     __tablename__ = "events"
