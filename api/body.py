@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from api.push_body import MAX_BYTES, PLAIN, Accepted, Arrived, Refused, read_push
+from api.push_body import MAX_BYTES, PLAIN, Accepted, Arrived, Refused, pieces, read_push
 from api.services import Services
 from ledger.errors import TooLarge, TooSlow
 from ledger.records import Log
@@ -76,12 +76,27 @@ async def _read(arrived: Arrived, ledger: Services) -> Accepted | Refused:
     size, packed = len(arrived.body), arrived.encoding not in PLAIN
     if size <= SMALL and not packed:
         return here()
-    if (size >= LARGE or packed) and (there := ledger.readers.submit(here)):
-        try:
-            return await asyncio.wrap_future(there)
-        except BrokenProcessPool:  # it was killed
-            pass
+    if size >= LARGE or packed:
+        parts = pieces(arrived, ledger.readers.processes, LARGE)
+        if len(parts) > 1 and (said := await _read_apart(parts, ledger)):
+            return said
+        if there := ledger.readers.submit(here):
+            try:
+                return await asyncio.wrap_future(there)
+            except BrokenProcessPool:  # it was killed
+                pass
     return await run_in_threadpool(here)
+
+
+async def _read_apart(parts: Sequence[Arrived], ledger: Services) -> Accepted | None:
+    """Read the pieces of a push side by side; None if not all could be, or they are too many events together."""
+    there = [ledger.readers.submit(partial(read_push, it, ledger.pipeline.random_bytes)) for it in parts]
+    waiting = [asyncio.wrap_future(it) for it in there if it]
+    said = await asyncio.gather(*waiting, return_exceptions=True)
+    accepted = [it for it in said if isinstance(it, Accepted)]
+    statements = [statement for it in accepted for statement in it.statements]
+    is_whole = len(accepted) == len(parts) and len(statements) <= parts[0].most
+    return Accepted(statements, None) if is_whole else None
 
 
 def _too_large(limit: int) -> TooLarge:

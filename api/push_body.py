@@ -8,10 +8,11 @@ that reads large pushes loads none.
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
 from typing import IO, cast
 
 import zstandard
@@ -90,6 +91,33 @@ def read_push(arrived: Arrived, random_bytes: Callable[[int], bytes]) -> Accepte
     except (InvalidEvent, TooLarge) as error:
         return Refused(next(taken), error)
     return Accepted(statements, said.signature)
+
+
+def pieces(arrived: Arrived, count: int, least: int) -> list[Arrived]:
+    """A push in `count` pieces at most, each of `least` bytes or more; itself alone if it cannot be cut.
+
+    If every piece can be read, they say what the push says, one after the other. An array is cut where one event seems
+    to end and the next to begin: if that was in a text, or deeper within, the piece before ends in the middle of
+    something, and so cannot be read. Then the push has to be read whole, which also places what is wrong with it.
+    """
+    body, count = arrived.body, min(count, len(arrived.body) // least)
+    is_array = arrived.media in BATCH + EITHER and body[:1] == b"["
+    if count < 2 or arrived.encoding not in PLAIN or not (is_array or arrived.media in LINES):
+        return [arrived]
+    between = _COMMA if is_array else _LINE_FEED
+    near = [len(body) * n // count for n in range(1, count)]
+    found = [between.search(body, place, place + _NEAR) for place in near]
+    cuts = sorted({match.start("cut") for match in found if match})
+    parts = [body[start + 1 : stop] for start, stop in pairwise([-1, *cuts, len(body)])]
+    if is_array:  # each an array of its own
+        parts[1:] = [b"[" + part for part in parts[1:]]
+        parts[:-1] = [part + b"]" for part in parts[:-1]]
+    return [replace(arrived, body=part) for part in parts]
+
+
+_COMMA, _LINE_FEED = re.compile(rb"\}\s*(?P<cut>,)\s*\{"), re.compile(rb"(?P<cut>\n)")
+_NEAR = 256 * 1024
+"""Bytes in which a cut is looked for."""
 
 
 # --- Unpacking

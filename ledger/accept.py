@@ -10,7 +10,7 @@ from functools import partial
 
 from ledger import catalogue
 from ledger.canonical import Value
-from ledger.disclosure import salts
+from ledger.disclosure import draw_salts
 from ledger.entry import Event, parse_event
 from ledger.errors import InvalidEvent, TooLarge
 from ledger.salted import StatementReader
@@ -44,7 +44,11 @@ def accept(
         InvalidEvent: one or more events are refused; `details["problems"]` places each.
         TooLarge: too many events, or one that is too large.
     """
-    reader, salt, visible = StatementReader(), salts(random_bytes), partial(_visible, opaque=opaque)
+    reader, visible, salts = (
+        StatementReader(),
+        partial(_visible, opaque=opaque),
+        partial(draw_salts, random_bytes),
+    )
     problems: list[dict[str, str]] = []
     count = 0
     statements: list[Statement] = []
@@ -70,7 +74,7 @@ def accept(
                 f"event {number}: {error.message}", expected=error.expected, got=error.got
             ) from None
         if len(unsalted) == _AT_ONCE:
-            statements += commit_events(unsalted, salt)
+            statements += commit_events(unsalted, salts)
             unsalted.clear()
     if problems:
         first = problems[0]
@@ -79,7 +83,7 @@ def accept(
             advice="Nothing of this push was taken; correct it and push it whole again.",
             details={"problems": problems},
         )
-    statements += commit_events(unsalted, salt)
+    statements += commit_events(unsalted, salts)
     if not statements:
         raise InvalidEvent("nothing to push", expected="at least one event")
     return statements

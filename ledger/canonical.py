@@ -17,8 +17,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 import rfc8785
@@ -147,6 +147,32 @@ def encode(value: Value) -> bytes:
         raise MalformedInput("a value that JSON cannot hold", got=str(error)) from None
 
 
+def are_plain(values: Sequence[Value]) -> bool:
+    """Whether `encode_each` may be told so: of values made of these, and of texts, under names in ASCII.
+
+    Texts are plain, so those among values need not be asked about.
+    """
+    listed = list(values)
+    return _is_plain(listed, 0) and _has_ascii_names(listed)
+
+
+def encode_each(values: Sequence[Value], *, plain: bool) -> list[bytes]:
+    """As `encode` of each, at once: faster for many that are `plain`, by `are_plain`."""
+    if not plain or not values:
+        return list(map(encode, values))
+    lines: list[Any] = []
+    for value in values:
+        lines += value, _BREAK
+    try:
+        return orjson.dumps(lines, option=orjson.OPT_SORT_KEYS)[1:-3].split(b",\n,")
+    except orjson.JSONEncodeError:
+        return list(map(encode, values))
+
+
+_BREAK = orjson.Fragment(b"\n")
+"""A line feed behind a value: within one, orjson spells none."""
+
+
 def size(value: Value, over: int = 0) -> int:
     """How many bytes `encode` would write; 0 if that is `over` or less for certain, which is found out sooner.
 
@@ -162,14 +188,6 @@ def size(value: Value, over: int = 0) -> int:
 
 _GROWTH = 6
 """Times that canonical bytes may be longer than orjson's: 1e15 is written out with all its zeros."""
-
-
-def encode_texts(texts: list[str]) -> bytes:
-    """As `encode` of an array of strings."""
-    try:
-        return orjson.dumps(texts)
-    except orjson.JSONEncodeError as error:
-        raise MalformedInput("a value that JSON cannot hold", got=str(error)) from None
 
 
 def parse_canonical(data: bytes) -> Object:
@@ -247,9 +265,17 @@ def _write(value: Value) -> bytes | None:
 
 
 def _has_ascii_names(value: Value) -> bool:
+    members: Iterable[Value] = ()
     if isinstance(value, dict):
-        return "".join(value).isascii() and all(map(_has_ascii_names, value.values()))
-    return not isinstance(value, list) or all(map(_has_ascii_names, value))
+        if not "".join(value).isascii():
+            return False
+        members = value.values()
+    elif isinstance(value, list):
+        members = value
+    for member in members:  # noqa: SIM110  # several times faster than a generator
+        if type(member) is not str and not _has_ascii_names(member):
+            return False
+    return True
 
 
 # --- Every value -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import re
 from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from struct import iter_unpack
 from typing import NamedTuple, overload
 
 from ledger import canonical
@@ -26,7 +27,8 @@ from ledger.canonical import Value
 from ledger.errors import DisclosureRefuted, MalformedInput
 from ledger.types import (
     BASE64_OF_URLSAFE,
-    digests_to_base64url,
+    Digest,
+    equals_to_base64url,
     from_base64url,
     to_base64url,
     to_base64url_each,
@@ -34,8 +36,6 @@ from ledger.types import (
 
 SALT_BYTES = 16
 """128 bits, as RFC 9901 §9.3 recommends."""
-
-SALTS_AT_ONCE = 64
 
 RESERVED = frozenset({"_sd", "_sd_alg", "..."})
 """Names that mean something in RFC 9901 and so cannot be members."""
@@ -114,40 +114,30 @@ class DisclosureTexts(Sequence[str]):
         return repr(self._texts())
 
 
-def salts(random_bytes: Callable[[int], bytes]) -> Callable[[], bytes]:
-    """A function that answers a fresh salt at each call, for one thread. Drawing many at once is cheaper than each.
-
-    `random_bytes` answers that many bytes of a cryptographic source.
-    """
-
-    def draw() -> Iterator[bytes]:
-        while True:
-            drawn = random_bytes(SALTS_AT_ONCE * SALT_BYTES)
-            for start in range(0, len(drawn), SALT_BYTES):
-                yield drawn[start : start + SALT_BYTES]
-
-    return draw().__next__
+def draw_salts(random_bytes: Callable[[int], bytes], count: int) -> list[bytes]:
+    """That many fresh salts, drawn at once. `random_bytes` answers that many bytes of a cryptographic source."""
+    return [salt for (salt,) in iter_unpack(f"{SALT_BYTES}s", random_bytes(count * SALT_BYTES))]
 
 
-def disclosure_arrays(members: Sequence[tuple[str, Value]], salt: Callable[[], bytes]) -> list[bytes]:
+def disclosure_arrays(
+    members: Sequence[tuple[str, Value]], salts: Sequence[bytes], *, plain: bool = False
+) -> list[bytes]:
     """The arrays of which the base64url is the disclosures of these members, in canonical JSON.
 
-    `salt` answers 16 fresh random bytes at each call.
+    Args:
+        salts: as many, each 16 fresh random bytes.
+        plain: whether the members' values are, by `canonical.are_plain`.
     """
-    drawn = [salt() for _ in members]
-    if not set(map(len, drawn)) <= {SALT_BYTES}:
-        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {sorted(map(len, drawn))}")
-    for name, _ in members:
-        if name in RESERVED:
-            raise MalformedInput(
-                "a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(name)
-            )
-    return [
-        canonical.encode_texts([spelled, name, value])
-        if type(value) is str
-        else canonical.encode([spelled, name, value])
-        for spelled, (name, value) in zip(to_base64url_each(drawn), members, strict=True)
-    ]
+    if not set(map(len, salts)) <= {SALT_BYTES}:
+        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {sorted(map(len, salts))}")
+    if reserved := RESERVED.intersection([name for name, _ in members]):
+        raise MalformedInput(
+            "a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(min(reserved))
+        )
+    spelled = equals_to_base64url(salts, SALT_BYTES)
+    return canonical.encode_each(
+        [[salt, name, value] for salt, (name, value) in zip(spelled, members, strict=True)], plain=plain
+    )
 
 
 def digest_of(text: str) -> str:
@@ -162,12 +152,12 @@ def digests_of(texts: Iterable[str]) -> list[str]:
 
 def digests_of_ascii(texts: Iterable[bytes]) -> list[str]:
     """As `digest_of` of each, at once, for the ASCII of texts."""
-    return digests_to_base64url([sha256(text).digest() for text in texts])
+    return equals_to_base64url([sha256(text).digest() for text in texts], Digest.SIZE)
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
     """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
-    [array] = disclosure_arrays([(name, value)], lambda: salt)
+    [array] = disclosure_arrays([(name, value)], [salt])
     return Disclosure(to_base64url(array), name, value)
 
 

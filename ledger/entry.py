@@ -137,7 +137,12 @@ class Event(Attributed):
 
 def event_key(source: str, id: str) -> Digest:
     """What makes an event the same event (I3): SHA-256 of the canonical JSON array of source and id."""
-    return Digest.of(canonical.encode_texts([source, id]))
+    return Digest.of(canonical.encode([source, id]))
+
+
+def event_keys(events: Sequence[Event]) -> list[Digest]:
+    """The `key` of each, at once."""
+    return list(map(Digest.of, canonical.encode_each([[it.source, it.id] for it in events], plain=True)))
 
 
 def is_subject(text: str) -> bool:

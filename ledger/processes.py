@@ -7,6 +7,7 @@ goes on alone.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -40,7 +41,7 @@ class Pool:
     """Times that processes are started, if each time some are lost before they have done anything."""
 
     def __init__(self, processes: int) -> None:
-        self._processes = processes
+        self.processes = processes
         self._left = self.TRIES if processes else 0
         self._lock = threading.RLock()
         self._executor: ProcessPoolExecutor | None = None
@@ -73,8 +74,8 @@ class Pool:
     def _started(self) -> ProcessPoolExecutor | None:
         if self._executor is None and self._left:
             try:
-                self._executor = _executor(self._processes)
-                self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self._processes)]
+                self._executor = _executor(self.processes)
+                self._ready, *_ = [self._executor.submit(_nothing) for _ in range(self.processes)]
             except (OSError, ImportError, RuntimeError) as error:
                 # No semaphores here, no more processes, no memory: it would be so again at the next push.
                 self._executor, self._left = None, 0
@@ -158,6 +159,7 @@ def _begin(passage: Passage | None) -> None:
     global _passage  # noqa: PLW0603  # a process has one, from its beginning
     if passage is not None:
         _passage = passage
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -167,6 +169,11 @@ def _end_with_parent() -> None:
     if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)
+
+
+def collect_seldom() -> None:
+    """Have Python look for garbage in cycles less often: a push makes much garbage, hardly any of it in cycles."""
+    gc.set_threshold(100_000, 20, 20)
 
 
 def _nothing() -> None:

@@ -229,11 +229,14 @@ def _base64url_lines(items: Iterable[bytes]) -> bytes:
     return b"".join(map(b2a_base64, items)).translate(_URLSAFE, b"=")
 
 
-def digests_to_base64url(values: Sequence[bytes]) -> list[str]:
-    """As `to_base64url_each` of values that have 32 bytes each: faster still."""
-    # With a zero behind it, each is 11 groups of base64 by itself: its own 43 characters, and one that is the zero's.
-    spelled = b2a_base64(b"\0".join([*values, b""]), newline=False).translate(_URLSAFE).decode()
-    return [spelled[start : start + 43] for start in range(0, len(spelled), 44)]
+def equals_to_base64url(values: Sequence[bytes], size: int) -> list[str]:
+    """As `to_base64url_each` of values that have `size` bytes each: faster still."""
+    # With zeros up to a multiple of three, each is whole groups of base64: its own characters, and those of zeros.
+    zeros = bytes(-size % 3)
+    spelled = b2a_base64(zeros.join([*values, b""]), newline=False).translate(_URLSAFE).decode()
+    characters = (size * 8 + 5) // 6
+    step = (size + len(zeros)) // 3 * 4
+    return [spelled[start : start + characters] for start in range(0, len(spelled), step)]
 
 
 def from_base64url(text: str) -> bytes:

@@ -18,7 +18,7 @@ import zstandard
 from ledger import catalogue
 from ledger.adapters.sql.packing import joined
 from ledger.canonical import Object
-from ledger.disclosure import salts
+from ledger.disclosure import SALT_BYTES
 from ledger.entry import parse_event
 from ledger.scenario import scenario
 from ledger.statement import commit_event, make_entry
@@ -34,14 +34,13 @@ YEARS = (1_735_689_600_000, 1_893_456_000_000)
 
 def samples() -> Iterator[bytes]:
     random = Random(1)  # must repeat; hides nothing
-    salt = salts(random.randbytes)
     for log in range(LOGS):
         name = sha256(b"%d" % log).hexdigest()
         origin, party = Origin(f"{name[:7]}.example/{name[8:15]}"), PartyId(name[16:21])
         for value in scenario(log, EVENTS, *YEARS):
             event = parse_event(opaque(value) if log % 2 else value)
             visible = catalogue.check_event(event, allow_opaque=True).visible
-            said = commit_event(event, visible, salt)
+            said = commit_event(event, visible, lambda: random.randbytes(SALT_BYTES))
             yield make_entry(said, origin, party, random.randrange(*YEARS))
             if said.texts:
                 yield joined(said.texts)

@@ -73,7 +73,7 @@ def read_apart(readers: Watched, request: pytest.FixtureRequest) -> Iterator[Non
 
 def large(start: int = 0) -> list[dict[str, Any]]:
     values = accesses(range(start, start + COUNT))
-    assert len(json.dumps(values)) > LARGE
+    assert len(json.dumps(values)) > 2 * LARGE, "enough to be cut in two"
     return values
 
 
@@ -123,6 +123,30 @@ def test_what_is_refused_is_placed_and_nothing_is_taken(caller: Caller, bed: Bed
     values[456]["id"] = "not an id"
     body = assert_problem(caller.push(values), 422, "invalid-event")
     assert [problem["at"] for problem in body["problems"]] == ["[123].data.outcome", "[456].id"]
+    assert bed.store.head(caller.origin).size == 0
+
+
+def test_a_push_is_read_by_all_processes_side_by_side(caller: Caller, bed: Bed, readers: Watched) -> None:
+    before = readers.given
+    assert caller.push(large()).status_code == 201
+    assert readers.given == before + 2
+
+
+def test_a_push_that_cannot_be_cut_where_it_seems_is_read_whole(caller: Caller, readers: Watched) -> None:
+    values = large()
+    for value in values:
+        value["data"] = {**value["data"], "principal": "},{" * 5}
+    before = readers.given
+    answer = caller.push(values)
+    assert answer.status_code == 201, answer.text
+    assert readers.given == before + 3, "both pieces, and the whole"
+    assert caller.get("/events/0").json()["event"] == values[0]
+
+
+def test_too_many_events_in_pieces_are_too_many(caller: Caller, bed: Bed) -> None:
+    most = bed.pipeline.policy.max_push
+    body = b"\n".join(json.dumps(access).encode() for access in accesses(range(most + 1)))
+    assert_problem(caller.post("/events", body, "application/x-ndjson"), 413)
     assert bed.store.head(caller.origin).size == 0
 
 

@@ -15,7 +15,9 @@ from ledger import canonical
 from ledger.canonical import (
     MAX_DEPTH,
     Value,
+    are_plain,
     encode,
+    encode_each,
     parse,
     parse_canonical,
     parse_each,
@@ -628,3 +630,45 @@ def test_several_at_once_are_read_as_each_by_itself(items: list[bytes]) -> None:
 @pytest.mark.parametrize("second", PIECES)
 def test_two_at_once_are_read_as_each_by_itself(first: bytes, second: bytes) -> None:
     assert _told(lambda _: parse_each([first, second]), b"") == _told(lambda _: _each([first, second]), b"")
+
+
+MEMBERS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**54), 2**54)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["\n", ",\n,", "\u2028", "\ud800", "名"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(MEMBERS, max_size=5), st.lists(st.text(max_size=5), max_size=2))
+def test_several_at_once_are_written_as_each_by_itself(values: list[Value], texts: list[str]) -> None:
+    made: list[Value] = [*({"name": value, "texts": list(texts)} for value in values), *values, *texts]
+    plain = are_plain(values)
+    try:
+        expected = [encode(value) for value in made]
+    except MalformedInput:
+        with pytest.raises(MalformedInput):
+            encode_each(made, plain=plain)
+        return
+    assert encode_each(made, plain=plain) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [1.0, 2**53, -(2**53), {"名": 1}, [[{"a": {"é": 1}}]], [0.5], {"a": [1e22]}]
+)
+def test_what_orjson_might_spell_otherwise_is_not_plain(value: Value) -> None:
+    assert not are_plain(["text", value])
+
+
+@pytest.mark.parametrize("value", [None, True, 2**53 - 1, "名", {"a": ["名", {"b": "é"}]}, [], {}])
+def test_what_has_one_spelling_is_plain(value: Value) -> None:
+    assert are_plain([value])
+    assert encode_each([value, value], plain=True) == [encode(value)] * 2
+
+
+def test_none_at_once_are_none() -> None:
+    assert encode_each([], plain=True) == encode_each([], plain=False) == []
