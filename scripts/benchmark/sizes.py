@@ -36,6 +36,8 @@ class Sizes:
     """Of pushing events whose way to the chain is timed."""
     accesses: int
     """Accesses of the large log; the small one has a tenth."""
+    packages: tuple[int, int]
+    """Accesses in the logs whose evidence packages are verified, the smaller first: each enough for all cores."""
     repeats: int
     """Of each query, each time with other values."""
 
@@ -54,6 +56,7 @@ FULL = Sizes(
     proofs=2000,
     anchoring_seconds=60.0,
     accesses=1_000_000,
+    packages=(100_000, 1_000_000),
     repeats=50,
 )
 
@@ -71,6 +74,7 @@ QUICK = Sizes(
     proofs=100,
     anchoring_seconds=6.0,
     accesses=15_000,
+    packages=(11_000, 44_000),
     repeats=3,
 )
 
@@ -88,6 +92,7 @@ SMOKE = Sizes(
     proofs=10,
     anchoring_seconds=0.5,
     accesses=500,
+    packages=(50, 500),
     repeats=2,
 )
 """Says nothing about speed: a test runs it, so that the benchmark is there when it is needed."""

@@ -30,8 +30,7 @@ FOREVER = 4_000_000_000_000
 
 def measure(place: Place) -> Figures:
     """The part `verification`."""
-    accesses = place.sizes.accesses
-    small, large = filled(place, [Wanted(SQLITE, ORDERED, n) for n in (accesses // 10, accesses)])
+    small, large = filled(place, [Wanted(SQLITE, ORDERED, n) for n in place.sizes.packages])
     packages = [place.folder / f"evidence-{log.events}.zip" for log in (small, large)]
     figures: Figures = {}
     with place.show.step(f"evidence packages of {small.events:,} and {large.events:,} events"):
