@@ -27,7 +27,8 @@ def main() -> int:
             return put_into_readme(options.readme, check=options.check)
         quiet()
         forget_settings()
-        figures = run.measure(show, options.sizes, options.only or list(run.PARTS), options.folder)
+        parts = options.only or [name for name in run.PARTS if name not in options.sizes.left_out]
+        figures = run.measure(show, options.sizes, parts, options.folder)
     except (BenchFailed, OSError) as error:
         show.say(str(error), "bold red")
         return 1
