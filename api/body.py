@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,10 +12,11 @@ from functools import partial
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from api.push_body import MAX_BYTES, PLAIN, Accepted, Arrived, Refused, pieces, read_push
+from api.push_body import MAX_BYTES, PLAIN, Accepted, Arrived, Refused, cuts, pieces, read_push
 from api.services import Services
-from ledger.errors import TooLarge, TooSlow
+from ledger.errors import LedgerError, TooLarge, TooSlow
 from ledger.records import Log
+from ledger.statement import Statement
 from ledger.telemetry import tell_pushed
 
 MAX_SECONDS = 60.0
@@ -23,6 +25,8 @@ SMALL = 4 * 1024
 """Size up to which a push is read where it came in: a thread of its own would cost more."""
 LARGE = 64 * 1024
 """Size from which on a push is read in a process of its own: getting there and back costs far less than reading it."""
+PIECE = 512 * 1024
+"""About how large a piece of a push may be: none should be long in a process that others wait for."""
 
 
 async def read_limited(
@@ -66,37 +70,75 @@ async def accepted(request: Request, ledger: Services, log: Log) -> AsyncIterato
         if isinstance(said, Refused):
             with ledger.tracer.span("push", {"log": log.origin, "events": said.events}):
                 tell_pushed(ledger.meter, log.origin, said.error, said.events)
-                raise said.error
+                try:
+                    raise said.error
+                finally:
+                    del said  # as in `_read_apart`
         yield said
 
 
 async def _read(arrived: Arrived, ledger: Services) -> Accepted | Refused:
-    """Read a push where it costs least: here, in a thread, or in a process."""
-    here = partial(read_push, arrived, ledger.pipeline.random_bytes)
+    """Read a push where it costs least: here, in a thread, in a process, or in several."""
     size, packed = len(arrived.body), arrived.encoding not in PLAIN
     if size <= SMALL and not packed:
-        return here()
+        return read_push(arrived, ledger.pipeline.random_bytes)
     if size >= LARGE or packed:
-        parts = pieces(arrived, ledger.readers.processes, LARGE)
-        if len(parts) > 1 and (said := await _read_apart(parts, ledger)):
+        said = await _read_in_pieces(arrived, ledger) or await _read_apart(arrived, ledger)
+        if said is not None:
             return said
-        if there := ledger.readers.submit(here):
-            try:
-                return await asyncio.wrap_future(there)
-            except BrokenProcessPool:  # it was killed
-                pass
-    return await run_in_threadpool(here)
+    return await run_in_threadpool(read_push, arrived, ledger.pipeline.random_bytes)
 
 
-async def _read_apart(parts: Sequence[Arrived], ledger: Services) -> Accepted | None:
-    """Read the pieces of a push side by side; None if not all could be, or they are too many events together."""
-    there = [ledger.readers.submit(partial(read_push, it, ledger.pipeline.random_bytes)) for it in parts]
-    waiting = [asyncio.wrap_future(it) for it in there if it]
-    said = await asyncio.gather(*waiting, return_exceptions=True)
-    accepted = [it for it in said if isinstance(it, Accepted)]
-    statements = [statement for it in accepted for statement in it.statements]
-    is_whole = len(accepted) == len(parts) and len(statements) <= parts[0].most
-    return Accepted(statements, None) if is_whole else None
+async def _read_apart(arrived: Arrived, ledger: Services) -> Accepted | Refused | None:
+    """Read a push in a process; None if it is to be read here: no process is there (yet), or it was killed."""
+    there = ledger.readers.submit(partial(read_push, arrived, ledger.pipeline.random_bytes))
+    try:
+        if there is not None:
+            return await asyncio.wrap_future(there)
+    except BrokenProcessPool:
+        pass
+    finally:
+        # An error knows the frames that it came through: if it is known in them, too, bodies are not freed with it.
+        del there
+    return None
+
+
+async def _read_in_pieces(arrived: Arrived, ledger: Services) -> Accepted | None:
+    """Read a large push by all processes side by side; None if it is to be read whole.
+
+    No more of its pieces wait than there are processes, so that others' pushes come in between.
+    """
+    processes = ledger.readers.processes
+    places = cuts(arrived, max(processes, len(arrived.body) // PIECE), LARGE) if processes else []
+    statements: list[Statement] = []
+    waiting: deque[asyncio.Task[Accepted | Refused | None]] = deque()
+    try:
+        for piece in pieces(arrived, places) if places else ():
+            if len(waiting) == processes and not await _taken(waiting.popleft(), statements):
+                return None
+            waiting.append(asyncio.create_task(_read_apart(piece, ledger)))
+        while waiting:
+            if not await _taken(waiting.popleft(), statements):
+                return None
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return Accepted(statements, None) if places and len(statements) <= arrived.most else None
+
+
+async def _taken(reading: asyncio.Task[Accepted | Refused | None], statements: list[Statement]) -> bool:
+    """Whether a piece was accepted; its statements are added to those before."""
+    try:
+        said = await reading
+    except LedgerError:
+        return False
+    finally:
+        del reading  # as in `_read_apart`
+    if not isinstance(said, Accepted):
+        return False
+    statements += said.statements
+    return True
 
 
 def _too_large(limit: int) -> TooLarge:

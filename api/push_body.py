@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from typing import IO, cast
@@ -93,31 +93,44 @@ def read_push(arrived: Arrived, random_bytes: Callable[[int], bytes]) -> Accepte
     return Accepted(statements, said.signature)
 
 
-def pieces(arrived: Arrived, count: int, least: int) -> list[Arrived]:
-    """A push in `count` pieces at most, each of `least` bytes or more; itself alone if it cannot be cut.
+def cuts(arrived: Arrived, most: int, least: int) -> list[int]:
+    """Where a push may be cut into `most` pieces, each of about `least` bytes or more; nowhere, if it cannot be.
 
-    If every piece can be read, they say what the push says, one after the other. An array is cut where one event seems
-    to end and the next to begin: if that was in a text, or deeper within, the piece before ends in the middle of
-    something, and so cannot be read. Then the push has to be read whole, which also places what is wrong with it.
+    An array is cut where one event seems to end and the next to begin, lines between two.
     """
-    body, count = arrived.body, min(count, len(arrived.body) // least)
+    body, is_lines = arrived.body, arrived.media in LINES
     is_array = arrived.media in BATCH + EITHER and body[:1] == b"["
-    if count < 2 or arrived.encoding not in PLAIN or not (is_array or arrived.media in LINES):
-        return [arrived]
-    between = _COMMA if is_array else _LINE_FEED
-    near = [len(body) * n // count for n in range(1, count)]
-    found = [between.search(body, place, place + _NEAR) for place in near]
-    cuts = sorted({match.start("cut") for match in found if match})
-    parts = [body[start + 1 : stop] for start, stop in pairwise([-1, *cuts, len(body)])]
-    if is_array:  # each an array of its own
-        parts[1:] = [b"[" + part for part in parts[1:]]
-        parts[:-1] = [part + b"]" for part in parts[:-1]]
-    return [replace(arrived, body=part) for part in parts]
+    if arrived.encoding not in PLAIN or not (is_array or is_lines):
+        return []
+    between = _LINE_FEED if is_lines else _COMMA
+    step = max(-(-len(body) // most), least)
+    found, place = [], step
+    while place + least <= len(body):
+        if match := between.search(body, place, place + _NEAR):
+            found.append(match.start("cut"))
+        place = step + (found[-1] if match else place)
+    return found
+
+
+def pieces(arrived: Arrived, places: Sequence[int]) -> Iterator[Arrived]:
+    """A push cut at these places (`cuts`), each piece a push of its own.
+
+    If every piece can be read, they say what the push says, one after the other. A place may have been in a text, or
+    deeper within: then the piece before ends in the middle of something, and cannot be read. So the push has to be read
+    whole, which also places what is wrong with it.
+    """
+    is_array = arrived.media not in LINES
+    last = len(arrived.body)
+    for start, stop in pairwise([-1, *places, last]):
+        piece = arrived.body[start + 1 : stop]
+        if is_array:
+            piece = b"".join([b"[" * (start >= 0), piece, b"]" * (stop < last)])
+        yield replace(arrived, body=piece)
 
 
 _COMMA, _LINE_FEED = re.compile(rb"\}\s*(?P<cut>,)\s*\{"), re.compile(rb"(?P<cut>\n)")
-_NEAR = 256 * 1024
-"""Bytes in which a cut is looked for."""
+_NEAR = 16 * 1024
+"""Bytes in which a place for a cut is looked for. The search goes on while nothing else is done."""
 
 
 # --- Unpacking

@@ -148,12 +148,12 @@ def encode(value: Value) -> bytes:
 
 
 def are_plain(values: Sequence[Value]) -> bool:
-    """Whether `encode_each` may be told so: of values made of these, and of texts, under names in ASCII.
+    """Whether `encode_each` may be told so: of these, and of what holds them, two levels deep at most.
 
-    Texts are plain, so those among values need not be asked about.
+    What is put around them may have texts, which are plain, and names in ASCII.
     """
     listed = list(values)
-    return _is_plain(listed, 0) and _has_ascii_names(listed)
+    return _is_plain(listed, 1) and _has_ascii_names(listed)
 
 
 def encode_each(values: Sequence[Value], *, plain: bool) -> list[bytes]:

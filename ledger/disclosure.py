@@ -28,8 +28,8 @@ from ledger.errors import DisclosureRefuted, MalformedInput
 from ledger.types import (
     BASE64_OF_URLSAFE,
     Digest,
-    equals_to_base64url,
     from_base64url,
+    same_size_to_base64url,
     to_base64url,
     to_base64url_each,
 )
@@ -134,7 +134,7 @@ def disclosure_arrays(
         raise MalformedInput(
             "a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(min(reserved))
         )
-    spelled = equals_to_base64url(salts, SALT_BYTES)
+    spelled = same_size_to_base64url(salts, SALT_BYTES)
     return canonical.encode_each(
         [[salt, name, value] for salt, (name, value) in zip(spelled, members, strict=True)], plain=plain
     )
@@ -152,7 +152,7 @@ def digests_of(texts: Iterable[str]) -> list[str]:
 
 def digests_of_ascii(texts: Iterable[bytes]) -> list[str]:
     """As `digest_of` of each, at once, for the ASCII of texts."""
-    return equals_to_base64url([sha256(text).digest() for text in texts], Digest.SIZE)
+    return same_size_to_base64url([sha256(text).digest() for text in texts], Digest.SIZE)
 
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:

@@ -23,13 +23,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 
 from ledger.anchor import check_anchored
 from ledger.batch import BatchHeader
 from ledger.checkpoint import open_checkpoint
 from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import event_key, event_time, parse_entry
-from ledger.errors import ChainUnavailable, IntegrityError, LedgerError, VerificationError
+from ledger.errors import (
+    ChainUnavailable,
+    IntegrityError,
+    LedgerError,
+    NotFound,
+    StoreUnavailable,
+    VerificationError,
+)
 from ledger.merkle import BatchTree, Node, NodeId, append_nodes, leaf_hash, log_root, tree_root
 from ledger.note import VerifierKey
 from ledger.ports import Chain, Store
@@ -53,6 +61,9 @@ from ledger.types import BatchNo, Digest, Position, log_id
 
 Progress = Callable[[str, int, int], None]
 _STEP = 1000
+_EVENTS = 128
+"""Events that are in memory at once, each of which may be large."""
+_MISSING = "missing, though the log's head counts it"
 
 _UNREADABLE = (LedgerError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
 """What reading may end in: a damaged page can put a value of any type into any column."""
@@ -153,17 +164,43 @@ class _LogExamination:
             self.summaries[self.log.origin] = LogSummary(self.head.size, self.head.batches, anchored)
 
     def entries(self) -> Iterator[tuple[str, str]]:
-        expected, last = 0, 0
-        for event in self.store.scan(self.log.origin, Position(0), self.head.size):
-            if event.position != expected:
-                yield f"position {expected}", f"a gap: the next event is {event.position}"
-            expected = event.position + 1
-            for problem in self._entry_problems(event, last):
-                yield f"position {event.position}", problem
-            last = max(last, event.received)
-            self.progress("entries", expected, self.head.size)
-        if expected != self.head.size:
-            yield f"position {expected}", f"missing: the log's head says {self.head.size} events"
+        start, last = 0, 0
+        while start < self.head.size:
+            stop = min(start + _EVENTS, self.head.size)
+            events, others = self._read(Position(start), Position(stop))
+            if not events and all(problem == _MISSING for _, problem in others):  # for how long?
+                found = next(iter(self.store.scan(self.log.origin, Position(stop), self.head.size)), None)
+                stop = self.head.size if found is None else found.position
+                yield f"positions {start} to {stop - 1}", _MISSING
+                others = []
+            yield from _by_span(others)
+            for event in events:
+                for problem in self._entry_problems(event, last):
+                    yield f"position {event.position}", problem
+                last = max(last, event.received)
+            self.progress("entries", stop, self.head.size)
+            start = stop
+
+    def _read(self, start: Position, stop: Position) -> tuple[list[Committed], list[tuple[int, str]]]:
+        """The events that can be read, and why others cannot be, by position."""
+        events: dict[int, Committed] = {}
+        unreadable: dict[int, str] = {}
+        try:
+            events = {event.position: event for event in self.store.scan(self.log.origin, start, stop)}
+        except StoreUnavailable:
+            raise
+        except _UNREADABLE:  # one of them: which?
+            for position in map(Position, range(start, stop)):
+                try:
+                    events[position] = self.store.event(self.log.origin, position)
+                except StoreUnavailable:
+                    raise
+                except NotFound:
+                    pass
+                except _UNREADABLE as error:
+                    unreadable[position] = _without_advice(error)
+        others = [(n, unreadable.get(n, _MISSING)) for n in range(start, stop) if n not in events]
+        return list(events.values()), others
 
     def _entry_problems(self, event: Committed, last: int) -> Iterator[str]:
         if leaf_hash(event.entry) != event.leaf:
@@ -404,6 +441,21 @@ class _LogExamination:
             yield place, "not anchored in the transaction and block that the store says"
         if seen is not None and seen.contract != self.log.contract:
             yield place, "anchored in another contract than the log's"
+
+
+def _without_advice(error: Exception) -> str:
+    """What an error says, but for what to do: that is to run the doctor."""
+    if isinstance(error, LedgerError) and error.got is not None:
+        return f"{error.message}: {error.got}"
+    return str(error)
+
+
+def _by_span(problems: Iterable[tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    """Problems of positions; where neighbours have the same, it is told once."""
+    for (problem, _), some in groupby(enumerate(problems), lambda it: (it[1][1], it[1][0] - it[0])):
+        positions = [position for _, (position, _) in some]
+        first, last = positions[0], positions[-1]
+        yield (f"position {first}" if first == last else f"positions {first} to {last}"), problem
 
 
 def _key_of(fact: TransferFact) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class Pipeline:
             TooLarge: too many events, or one that is too large.
             Conflict: a known `(source, id)` with other content; nothing of the push was taken, the attempts were kept.
             HistoryForked: this store is not the history that the chain holds (I6).
-            Unavailable: store or chain do not answer; nothing was taken.
+            Unavailable: store or chain do not answer; see `commit`.
         """
         with self.tracer.span("push", {"log": origin, "events": len(values)}):
             (outcome,) = self.commit(origin, [self.prepare(origin, party, values, signature)])
@@ -147,7 +147,8 @@ class Pipeline:
 
         Raises:
             HistoryForked: this store is not the history that the chain holds (I6).
-            Unavailable: store or chain do not answer; nothing of any push was taken.
+            Unavailable: store or chain do not answer. If it was the commit that failed, or what follows it, all may be
+                taken nonetheless: repeated, they are answered with what stands (I3).
         """
         now = self.clock.now()
         self.guard.require_held(origin)

@@ -30,6 +30,8 @@ R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
+_SELDOM = (100_000, 20, 20)
+"""How much is made until a process looks for garbage in cycles: what is called there leaves hardly any."""
 _AHEAD = 2
 """Items that wait for each process."""
 
@@ -54,13 +56,15 @@ class Pool:
         """
         with self._lock:
             executor = self._started()
-            if executor is None:
-                return None
-            try:
-                future = executor.submit(function)
-            except (BrokenProcessPool, RuntimeError):  # RuntimeError: the interpreter is ending
+        if executor is None:
+            return None
+        # Without the lock: an executor that is broken holds its own while it tells `_told`, which takes this one.
+        try:
+            future = executor.submit(function)
+        except (BrokenProcessPool, RuntimeError):  # RuntimeError: it was closed, or the interpreter is ending
+            with self._lock:
                 self._lose(executor)
-                return None
+            return None
         future.add_done_callback(partial(self._told, executor))
         return future
 
@@ -159,7 +163,7 @@ def _begin(passage: Passage | None) -> None:
     global _passage  # noqa: PLW0603  # a process has one, from its beginning
     if passage is not None:
         _passage = passage
-    collect_seldom()
+    gc.set_threshold(*_SELDOM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -169,11 +173,6 @@ def _end_with_parent() -> None:
     if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)
-
-
-def collect_seldom() -> None:
-    """Have Python look for garbage in cycles less often: a push makes much garbage, hardly any of it in cycles."""
-    gc.set_threshold(100_000, 20, 20)
 
 
 def _nothing() -> None:

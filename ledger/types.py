@@ -229,7 +229,7 @@ def _base64url_lines(items: Iterable[bytes]) -> bytes:
     return b"".join(map(b2a_base64, items)).translate(_URLSAFE, b"=")
 
 
-def equals_to_base64url(values: Sequence[bytes], size: int) -> list[str]:
+def same_size_to_base64url(values: Sequence[bytes], size: int) -> list[str]:
     """As `to_base64url_each` of values that have `size` bytes each: faster still."""
     # With zeros up to a multiple of three, each is whole groups of base64: its own characters, and those of zeros.
     zeros = bytes(-size % 3)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from ledger.errors import HistoryForked, LedgerError, Unavailable
+from ledger.errors import HistoryForked, LedgerError
 from ledger.logs import told
 from ledger.pipeline import Pipeline
 from ledger.types import Origin
@@ -55,10 +55,10 @@ class Worker:
 
     def once(self, *, force: bool = False) -> bool:
         """One round over all logs; with `force`, seal all that waits. Answers whether nothing failed."""
-        try:
-            origins = [known.origin for known in self._pipeline.store.logs()]
-        except Unavailable as error:
-            self._tell("*", "list logs", error)
+        origins: list[Origin] = []
+        if not self._try(
+            "*", "list logs", lambda: origins.extend(it.origin for it in self._pipeline.store.logs())
+        ):
             return False
         results = [self._round(origin, force) for origin in origins]
         return all(results)
@@ -97,7 +97,7 @@ class Worker:
         results = [self._try(origin, name, task) for name, task in tasks.items() if not self._stop.is_set()]
         return all(results)
 
-    def _try(self, origin: Origin, name: str, task: Callable[[], object]) -> bool:
+    def _try(self, origin: str, name: str, task: Callable[[], object]) -> bool:
         try:
             task()
         except LedgerError as error:

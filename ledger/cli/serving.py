@@ -17,7 +17,7 @@ from ledger.bootstrap import Wired, metrics_secret, open_ledger
 from ledger.cli.shared import app, load_settings
 from ledger.errors import InputError, Unavailable
 from ledger.intake import Intake
-from ledger.processes import Pool, collect_seldom
+from ledger.processes import Pool
 from ledger.settings import Settings
 from ledger.shutdown import Shutdown
 from ledger.workers import Worker
@@ -52,7 +52,6 @@ def serve(
             shutdown.on_request(background.request_stop)
             background.start()
         gc.freeze()  # what is there now stays to the end: not looked through again while pushes make garbage
-        collect_seldom()
         try:
             server.run()
         finally:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.push_body import Arrived, parse_body, pieces, unpacking
+from api.push_body import Arrived, cuts, parse_body, pieces, unpacking
 from ledger.errors import InvalidEvent, MalformedInput
 
 BATCH, LINES = "application/cloudevents-batch+json", "application/x-ndjson"
+UNREADABLE = (MalformedInput, InvalidEvent)
 
 TEXTS = st.text(alphabet='},{"\\[] \n:a名', max_size=12)
 VALUES = st.recursive(
@@ -24,73 +26,96 @@ OBJECTS = st.lists(st.dictionaries(TEXTS, VALUES, max_size=3), min_size=1, max_s
 COUNTS = st.integers(1, 9)
 
 
-def said(arrived: Arrived) -> list[Any]:
-    return list(parse_body(unpacking(arrived.encoding)(arrived.body), arrived.media).values)
+def arrived(body: bytes, media: str, encoding: str = "") -> Arrived:
+    return Arrived(body, media, encoding, 10_000, False)
 
 
-def check(body: bytes, media: str, count: int) -> int:
-    """How many pieces were made."""
-    whole = Arrived(body, media, "", 10_000, False)
-    cut = pieces(whole, count, 1)
-    assert 1 <= len(cut) <= count
+def said(push: Arrived) -> list[Any]:
+    return list(parse_body(unpacking(push.encoding)(push.body), push.media).values)
+
+
+def together(push: Arrived, most: int) -> list[Any]:
+    return [value for piece in pieces(push, cuts(push, most, 1)) for value in said(piece)]
+
+
+def check(body: bytes, media: str, most: int) -> None:
+    """Of a push that can be read."""
+    push = arrived(body, media)
     try:
-        together = [value for piece in cut for value in said(piece)]
-    except (MalformedInput, InvalidEvent):
-        assert len(cut) > 1, "alone it is the push itself, which can be read"
+        values = together(push, most)
+    except UNREADABLE:
+        assert cuts(push, most, 1), "alone it is the push itself, which can be read"
     else:
-        assert together == said(whole)
-    return len(cut)
+        assert values == said(push)
 
 
 @given(OBJECTS, COUNTS, st.sampled_from([(",", ":"), (", ", ": "), ("\r\n,\t ", ":")]))
-def test_of_an_array(values: list[Any], count: int, separators: tuple[str, str]) -> None:
-    check(json.dumps(values, separators=separators, ensure_ascii=False).encode(), BATCH, count)
+def test_of_an_array(values: list[Any], most: int, separators: tuple[str, str]) -> None:
+    check(json.dumps(values, separators=separators, ensure_ascii=False).encode(), BATCH, most)
 
 
 @given(OBJECTS, COUNTS, st.sampled_from(["\n", "\r\n", "\n\n"]), st.booleans())
-def test_of_lines(values: list[Any], count: int, end: str, ended: bool) -> None:
-    body = end.join(map(json.dumps, values)) + end * ended
-    check(body.encode(), LINES, count)
+def test_of_lines(values: list[Any], most: int, end: str, ended: bool) -> None:
+    check((end.join(map(json.dumps, values)) + end * ended).encode(), LINES, most)
 
 
-@given(st.binary(max_size=200) | TEXTS.map(str.encode), COUNTS)
-def test_what_is_out_of_form_is_not_made_good(body: bytes, count: int) -> None:
-    for media in (BATCH, LINES):
-        whole = Arrived(body, media, "", 10_000, False)
+def many(separator: str) -> str:
+    return separator.join(json.dumps({"id": n, "data": {"x": [1, "y"]}}) for n in range(50))
+
+
+PUSHES = [(f"[{many(',')}]", BATCH), (f" [{many(' ,')}\n]", BATCH), (many("\n") + "\n", LINES)]
+
+
+@pytest.mark.parametrize(("body", "media"), PUSHES)
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_out_of_form_is_not_made_good(body: str, media: str, seed: int) -> None:
+    draw = Random(f"{seed} {body[:3]}")
+    for _ in range(20):
+        place, length = draw.randrange(len(body)), draw.choice((0, 1, 1, 2, 30))
+        spoilt = body[:place] + draw.choice(("", *'}{[],:"\\ \n')) + body[place + length :]
+        push = arrived(spoilt.encode(), media)
         try:
-            said(whole)
-        except (MalformedInput, InvalidEvent):
-            with pytest.raises((MalformedInput, InvalidEvent)):
-                for piece in pieces(whole, count, 1):
-                    said(piece)
+            expected = said(push)
+        except UNREADABLE:
+            with pytest.raises(UNREADABLE):
+                together(push, draw.randrange(2, 12))
+        else:
+            check(spoilt.encode(), media, draw.randrange(2, 12))
+            assert said(push) == expected
 
 
-@pytest.mark.parametrize("separator", [",", " ,\n "])
-@pytest.mark.parametrize("count", [2, 3, 7])
-def test_events_are_cut_into_as_many_as_there_may_be(count: int, separator: str) -> None:
-    body = separator.join(json.dumps({"id": n, "data": {"x": [1, "y"]}}) for n in range(50))
-    assert check(b"[%b]" % body.encode(), BATCH, count) == count
-    assert check(body.replace(separator, "\n").encode(), LINES, count) == count
+@pytest.mark.parametrize("most", [2, 3, 7])
+@pytest.mark.parametrize(
+    ("body", "media"), [(f"[{many(',')}]", BATCH), (f"[{many(' ,')}]", BATCH), (many("\n"), LINES)]
+)
+def test_events_are_cut_into_as_many_as_there_may_be(body: str, media: str, most: int) -> None:
+    push = arrived(body.encode(), media)
+    assert len(list(pieces(push, cuts(push, most, 1)))) == most
+    assert together(push, most) == said(push)
 
 
 @pytest.mark.parametrize(
     ("body", "media", "encoding"),
     [
-        (b'{"a":1},{"b":2}', BATCH, ""),
-        (b'[{"a":1},{"b":2}]', "application/cloudevents+json", ""),
-        (b'[{"a":1},{"b":2}]', "application/vnd.transfer-ledger.push+json", ""),
-        (b'[{"a":1},{"b":2}]', BATCH, "gzip"),
+        (b'{"a":1},{"b":2},{"c":3}', BATCH, ""),
+        (b'[{"a":1},{"b":2},{"c":3}]', "application/cloudevents+json", ""),
+        (b'[{"a":1},{"b":2},{"c":3}]', "application/vnd.transfer-ledger.push+json", ""),
+        (b'[{"a":1},{"b":2},{"c":3}]', BATCH, "gzip"),
         (b'[{"a":1}]', BATCH, ""),
-        (b'[{"a":1}' + b" " * (1 << 19) + b',{"b":2}]', BATCH, ""),
+        (b'[{"a":"' + b" " * 90_000 + b'"},{"b":2}]', BATCH, ""),
     ],
-    ids=["no array", "one event", "signed", "packed", "one in an array", "a gap without an end in sight"],
+    ids=["no array", "one event", "signed", "packed", "one in an array", "no end in sight"],
 )
 def test_what_cannot_be_cut_stays_whole(body: bytes, media: str, encoding: str) -> None:
-    whole = Arrived(body, media, encoding, 10_000, False)
-    assert pieces(whole, 4, 1) == [whole]
+    push = arrived(body, media, encoding)
+    assert cuts(push, 2, 1) == []
+    assert list(pieces(push, [])) == [push]
 
 
-def test_no_piece_is_smaller_than_is_worth_it() -> None:
-    whole = Arrived(json.dumps([{"a": n} for n in range(100)]).encode(), BATCH, "", 10_000, False)
-    assert len(pieces(whole, 8, len(whole.body) // 3)) == 3
-    assert pieces(whole, 8, len(whole.body)) == [whole]
+@pytest.mark.parametrize("least", [1000, 1500, 2345, 1 << 20])
+def test_no_piece_is_smaller_than_is_worth_it(least: int) -> None:
+    push = arrived(f"[{many(',')}]".encode(), BATCH)
+    sizes = [len(piece.body) for piece in pieces(push, cuts(push, 8, least))]
+    event = 1 + len(json.dumps({"id": 49, "data": {"x": [1, "y"]}}))
+    assert all(size >= min(least, len(push.body)) for size in sizes[:-1])
+    assert sizes[-1] >= min(least, len(push.body)) - event

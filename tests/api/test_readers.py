@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import gzip
 import json
 import os
@@ -13,12 +15,15 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ALL, Caller, assert_problem
+from starlette.requests import Request
 from support.ledgers import Bed, accesses, serving_services
 from support.ledgers import services as made_services
 from support.signing import party_signer, register_key, signed_push
 
-from api.body import LARGE
+from api.body import LARGE, accepted
+from api.push_body import Arrived, cuts, pieces, read_push
 from ledger.disclosure import parse_disclosure
+from ledger.errors import InvalidEvent, LedgerError, MalformedInput, TooLarge
 from ledger.processes import Pool
 from ledger.push import MEDIA_TYPE
 from ledger.types import Position, from_base64url
@@ -135,11 +140,16 @@ def test_a_push_is_read_by_all_processes_side_by_side(caller: Caller, bed: Bed, 
 def test_a_push_that_cannot_be_cut_where_it_seems_is_read_whole(caller: Caller, readers: Watched) -> None:
     values = large()
     for value in values:
-        value["data"] = {**value["data"], "principal": "},{" * 5}
+        value["data"] = {**value["data"], "principal": "},{" * 200}
+    body = json.dumps(values).encode()
+    push = Arrived(body, JSON, "", COUNT, False)
+    parts = list(pieces(push, cuts(push, 2, LARGE)))
+    with pytest.raises(MalformedInput):
+        read_push(parts[0], os.urandom)
     before = readers.given
-    answer = caller.push(values)
+    answer = caller.post("/events", body, JSON)
     assert answer.status_code == 201, answer.text
-    assert readers.given == before + 3, "both pieces, and the whole"
+    assert readers.given == before + len(parts) + 1 == before + 3, "both pieces, and the whole"
     assert caller.get("/events/0").json()["event"] == values[0]
 
 
@@ -175,3 +185,45 @@ def test_a_push_whose_reader_is_killed_is_read_all_the_same(
     readers.wait()  # others have taken its place
     assert caller.push(large(3 * COUNT)).status_code == 201
     assert bed.store.head(caller.origin).size == 4 * COUNT
+
+
+REFUSED = {
+    "out of form": (json.dumps(accesses(range(COUNT))).encode()[:-1], MalformedInput),
+    "too many": (json.dumps([{}] * 10_001).encode() + b" " * LARGE, TooLarge),
+    "one is not valid": (json.dumps([*accesses(range(COUNT)), {}]).encode(), InvalidEvent),
+    "in lines": (
+        b"\n".join([*[json.dumps(it).encode() for it in accesses(range(COUNT))], b"{"]),
+        MalformedInput,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "why"), REFUSED.values(), ids=REFUSED)
+def test_the_body_of_a_refused_push_is_freed_at_once(
+    bed: Bed, readers: Watched, body: bytes, why: type[LedgerError]
+) -> None:
+    """What waits for the collector of garbage is room that was given back, and is not there."""
+    services, log = made_services(bed.pipeline, None, readers=readers), bed.store.log(bed.create_log())
+    media = b"application/x-ndjson" if body.startswith(b"{") else JSON.encode()
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", media)]}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def push() -> None:
+        with pytest.raises(why):
+            async with accepted(Request(scope, receive), services, log):
+                pass
+
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        asyncio.run(push())
+        gc.collect()
+        held = [part for it in gc.garbage for part in gc.get_referents(it)]
+        assert [part[:40] for part in held if isinstance(part, bytes) and len(part) >= LARGE] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

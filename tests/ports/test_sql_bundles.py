@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from random import Random
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stores import ORIGIN, append, append_some, event, receipt_of
+from support.events import committed
+from support.stores import ORIGIN, START, append, append_some, event, receipt_of
 
 from ledger.adapters.sql import SqlStore, bundles
 from ledger.adapters.sql.bundles import BYTES, MOST, _spans
 from ledger.adapters.sql.packing import pack, unpack
+from ledger.adapters.sql.squeeze import MOST as LIMIT
+from ledger.adapters.sql.squeeze import squeeze, unsqueeze
+from ledger.doctor import Doctor
+from ledger.entry import event_time
 from ledger.errors import IntegrityError
 from ledger.merkle import leaf_hash, leaf_hashes
 from ledger.records import Committed, EventFilter, StoredReceipt
+from ledger.scenario import scenario
 from ledger.types import Position
 
 PUSHES = (1, MOST - 1, MOST, MOST + 1, 3, 3 * MOST + 5)
@@ -181,3 +189,117 @@ def test_a_second_append_in_one_block_is_refused(store: SqlStore) -> None:
         transaction.append([first], receipt_of([first]))
         transaction.append([second], receipt_of([second]))
     assert store.head(ORIGIN).size == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "leaves", "entries", "packed"),
+    [
+        (1, b"l" * 32, 5, None),
+        (1, b"l" * 32, None, None),
+        (1, b"l" * 32, pack([b"e"]), "text"),
+        (1, None, pack([b"e"]), None),
+        ("1", b"l" * 32, pack([b"e"]), None),
+        (10**12, b"l" * 32, pack([b"e"]), None),
+        (1.0, b"l" * 32, pack([b"e"]), None),
+    ],
+)
+def test_values_of_other_types_are_an_error_of_ours(
+    count: Any, leaves: Any, entries: Any, packed: Any
+) -> None:
+    with pytest.raises(IntegrityError, match="stored events cannot be read: got the bundle of 0"):
+        bundles._read(cast(Any, (0, count, leaves, entries, packed)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE bundles SET leaves = (SELECT leaves FROM bundles WHERE first = 0) WHERE first = 64",
+        "UPDATE bundles SET leaves = :short WHERE first = 0",
+        "UPDATE bundles SET count = 63 WHERE first = 0",
+        "UPDATE bundles SET count = 63, leaves = :less WHERE first = 0",
+        "UPDATE bundles SET count = 65, leaves = :more WHERE first = 0",
+    ],
+    ids=["twice as many", "short of a byte", "a smaller count", "one less", "one more"],
+)
+def test_leaves_of_bundles_that_do_not_tile_are_never_sealed(store: SqlStore, change: str) -> None:
+    append_some(store, MOST)
+    append_some(store, MOST // 2)
+    values = {"short": bytes(32 * MOST - 1), "less": bytes(32 * (MOST - 1)), "more": bytes(32 * (MOST + 1))}
+    run(store, "DELETE FROM bundle_disclosures")
+    run(store, change, **{name: value for name, value in values.items() if f":{name}" in change})
+    with pytest.raises(IntegrityError, match=r"stored leaf hashes cannot be read|leaves are missing"):
+        store.leaves(ORIGIN, Position(0), Position(MOST + MOST // 2))
+
+
+def test_what_would_not_fit_into_memory_is_not_unpacked() -> None:
+    small = squeeze(bytes(LIMIT + 1))
+    assert len(small) < LIMIT // 1000
+    with pytest.raises(ValueError, match="too many"):
+        unsqueeze(small)
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    with pytest.raises(ValueError, match="cut short"):
+        unsqueeze(b"\x01" + deflate.compress(bytes(LIMIT + 1)) + deflate.flush())
+
+
+def test_other_numbers_of_parts_than_of_events_are_refused(store: SqlStore) -> None:
+    receipt = StoredReceipt(Position(0), 2, "receipt\n")
+    with pytest.raises(ValueError, match="than events"), store.writing(ORIGIN) as transaction:
+        transaction.append_entries([bytes(32)], [b"one", b"two"], [b"", b""], receipt)
+    assert store.head(ORIGIN).size == 0
+
+
+# --- What the doctor says ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(store: SqlStore) -> list[Committed]:
+    """Three bundles of events whose entries are entries."""
+    times = event_time("2026-01-01T00:00:00Z"), event_time("2026-07-01T00:00:00Z")
+    events = committed(scenario(1, 3 * MOST, *times), received=START)[: 3 * MOST]
+    append(store, *events)
+    assert of_entries(store) == []
+    return events
+
+
+def of_entries(store: SqlStore) -> list[tuple[str, str]]:
+    return [
+        (it.place.removeprefix(f"{ORIGIN} "), it.problem)
+        for it in Doctor(store, None).examine()
+        if it.check == "entries"
+    ]
+
+
+@pytest.mark.parametrize(
+    "table, column, key", [("bundles", "entries", "first"), ("bundle_disclosures", "packed", "bundle")]
+)
+def test_events_of_a_damaged_bundle_are_named_and_what_follows_is_read(
+    store: SqlStore, real: list[Committed], table: str, column: str, key: str
+) -> None:
+    firsts = sorted(int(str(first)) for (first,) in rows(store, "SELECT first FROM bundles"))
+    start, stop = firsts[1], firsts[2]
+    run(store, f"UPDATE {table} SET {column} = :junk WHERE {key} = :first", junk=b"\x05", first=start)
+    run(store, "UPDATE events SET received = received + 1 WHERE position = :at", at=len(real) - 1)
+    assert of_entries(store) == [
+        (f"positions {start} to {stop - 1}", f"stored events cannot be read: the bundle of {start}"),
+        (f"position {len(real) - 1}", "the columns are not what the entry says"),
+    ]
+
+
+@pytest.mark.parametrize("size", [3 * MOST + 1, 10**15])
+def test_events_that_a_head_only_says_to_be_there_are_missing(
+    store: SqlStore, real: list[Committed], size: int
+) -> None:
+    run(store, "UPDATE heads SET size = :size", size=size)
+    span = f"position {len(real)}" if size == len(real) + 1 else f"positions {len(real)} to {size - 1}"
+    found = of_entries(store)
+    assert found[-1][1] == "missing, though the log's head counts it"
+    assert found[0][0].split()[1] == span.split()[1]
+    assert found[-1][0].split()[-1] == span.split()[-1]
+
+
+def test_an_event_that_is_gone_is_missing(store: SqlStore, real: list[Committed]) -> None:
+    run(store, "DELETE FROM events WHERE position IN (3, 4, 9)")
+    assert of_entries(store) == [
+        ("positions 3 to 4", "missing, though the log's head counts it"),
+        ("position 9", "missing, though the log's head counts it"),
+    ]

@@ -16,12 +16,12 @@ from support.stores import ACME, LOG, ORIGIN, START
 
 from ledger.adapters.sql import SqlStore, open_store
 from ledger.adapters.sql.engine import Database
-from ledger.adapters.sql.migrate import HEAD, _config, revision
+from ledger.adapters.sql.migrate import HEAD, _config, migrate, revision
 from ledger.adapters.sql.packing import pack_disclosures, row_digest
 from ledger.adapters.sql.squeeze import squeeze
 from ledger.doctor import Doctor
 from ledger.entry import event_time
-from ledger.errors import StoreUnavailable
+from ledger.errors import IntegrityError, StoreUnavailable
 from ledger.logs import set_up
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
@@ -259,3 +259,89 @@ def test_projections_that_are_there_get_the_parties_that_making_them_again_gives
 def _facts(database: Database) -> set[tuple[Any, ...]]:
     with database.reading() as connection:
         return {tuple(row) for row in connection.execute(sa.text("SELECT * FROM transfer_facts"))}
+
+
+# --- What was not whole before ------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "an entry is gone": "DELETE FROM entries WHERE position = 5",
+    "an entry is another's": """UPDATE entries SET entry = (SELECT entry FROM entries WHERE position = 9)
+        WHERE position = 5""",
+    "an entry is nothing that was written": "UPDATE entries SET entry = :junk WHERE position = 5",
+    "a leaf is another's": "UPDATE events SET leaf = :leaf WHERE position = 5",
+    "disclosures are nothing that was written": "UPDATE disclosures SET packed = :junk WHERE position = 5",
+    "so many entries are gone that a page of them is empty": "DELETE FROM entries WHERE position BETWEEN 5 AND 200",
+}
+
+
+def _change(url: str, *statements: str, **values: object) -> None:
+    database = Database(url)
+    with database.writing() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement), values)
+    database.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_database_is_left_as_it_is_and_said_to_be(first: str, damage: str) -> None:
+    values = {"junk": b"\x05junk", "leaf": bytes(32)}
+    _change(first, damage, **{name: value for name, value in values.items() if f":{name}" in damage})
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match=r"left as it is: got log 7: the event at position 5"):
+            open_store(first)
+    database = Database(first)
+    with database.reading() as connection:
+        assert revision(connection) == "0001"
+        assert connection.scalar(sa.text("SELECT count(*) FROM events")) == SIZE
+        assert (connection.scalar(sa.text("SELECT count(*) FROM entries")) or 0) > 0
+    database.close()
+
+
+@pytest.mark.parametrize("missing", [SIZE - 1, SIZE + 1], ids=["too few", "too many"])
+def test_a_head_that_counts_other_events_than_there_are_is_damage(first: str, missing: int) -> None:
+    _change(first, f"UPDATE heads SET size = {missing} WHERE log = {NUMBER}")
+    with pytest.raises(IntegrityError, match=r"left as it is: got log 7: other events than its head says"):
+        open_store(first)
+
+
+def test_a_gap_between_events_is_damage(first: str) -> None:
+    tables = ("access_records", "snapshot_records", "disclosures", "entries", "events")
+    _change(first, *(f"DELETE FROM {table} WHERE position = 70" for table in tables))
+    with pytest.raises(IntegrityError, match=r"left as it is: got log 7: the event at position 70"):
+        open_store(first)
+
+
+def test_what_an_older_version_is_writing_is_not_lost(first: str) -> None:
+    """A version before may still run: its push is waited for, and none of its pushes comes in between."""
+    database = Database(first)
+    with database.writing() as old:
+        old.execute(
+            sa.text("SELECT size FROM heads WHERE log = :log" + _FOR_UPDATE[database.dialect]),
+            {"log": NUMBER},
+        )
+        with pytest.raises(StoreUnavailable, match="locked"):
+            migrate(first, patience=0.5)
+    migrate(first)
+    with pytest.raises((sa.exc.SQLAlchemyError, StoreUnavailable)), database.writing() as old:
+        old.execute(sa.text("INSERT INTO entries VALUES (7, 300, :entry)"), {"entry": b""})
+    database.close()
+
+
+_FOR_UPDATE = {"sqlite": "", "postgresql": " FOR UPDATE"}
+
+
+def test_indexes_that_only_migrating_needs_go_again(first: str) -> None:
+    store = open_store(first)
+    _project(store)
+    store.close()
+    database = Database(first)
+    _migrate(database, "0004")
+    _migrate(database, HEAD)
+    with database.reading() as connection:
+        indexes = {
+            index["name"]
+            for table in ("papers", "conflicts")
+            for index in sa.inspect(connection).get_indexes(table)
+        }
+    assert not any(name and "meanwhile" in name for name in indexes)
+    database.close()

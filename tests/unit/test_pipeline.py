@@ -33,8 +33,10 @@ from ledger.errors import (
     ChainUnavailable,
     Conflict,
     HistoryForked,
+    IntegrityError,
     InvalidEvent,
     NotFound,
+    StoreUnavailable,
     TooLarge,
     Unavailable,
 )
@@ -461,6 +463,26 @@ def test_a_failure_of_one_log_does_not_hold_up_the_others(ledgers: LedgerMaker, 
         assert worker.failures == {}
         for origin in (good, bad):
             assert_settled(bed.store, bed.chain, origin)
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("gone"), IntegrityError("damaged"), ValueError("a defect")]
+)
+def test_a_worker_that_could_not_ask_for_the_logs_asks_again_and_forgets_it(
+    ledgers: LedgerMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    with ledgers(tmp_path / "ledger") as bed:
+        origin = bed.create_log()
+        bed.push(origin, 1)
+        worker = Worker(bed.pipeline, 0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(bed.store, "logs", fail)
+            assert worker.once(force=True) is False
+        assert worker.settle(60) is True
+        assert worker.failures == {}
 
 
 def test_settling_waits_for_blocks_but_not_for_ever(ledgers: LedgerMaker, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ Rows are SQLModel classes (`rows`), which never leave this package; the schema i
 them and by nothing else. What a store promises is in `ledger.ports`; how it is kept here:
 
 * one transaction per block or call, on SQLite begun with `BEGIN IMMEDIATE`, on PostgreSQL under a row lock on the log;
-* an event is three rows: the narrow `events`, which finds and seals it, the wide `entries`, and `disclosures`, so that
-  erasing touches no entry;
+* the log itself is bundles of some entries with their leaf hashes, and disclosures in rows beside them, so that erasing
+  touches no entry; a narrow row finds each event;
 * rows that no Merkle tree covers carry a digest of their own content, which `self_check` computes again.
 """
 

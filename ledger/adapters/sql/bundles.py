@@ -14,21 +14,22 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, Connection, func, literal, select, true
 
 from ledger.adapters.sql import bulk
-from ledger.adapters.sql.columns import AnyQuery, AnyRow, clip
+from ledger.adapters.sql.columns import UNREADABLE, AnyQuery, AnyRow, clip
 from ledger.adapters.sql.packing import pack, unpack
 from ledger.adapters.sql.rows import BundleRow, DisclosuresRow
 from ledger.errors import IntegrityError
+from ledger.types import Digest
 
 MOST = 64
-"""Events of a bundle. Never to be made smaller: `leaves` goes by it."""
+"""Events of a bundle."""
 
 BYTES = 128 << 10
 """Of a bundle's entries and disclosures, before they are squeezed."""
 
-AT_ONCE = 64
-"""Bundles that are read by one statement."""
+BUNDLES_AT_ONCE = 64
+"""Those that are read by one statement."""
 
-LEAF = 32
+LEAF = Digest.SIZE
 
 _bundle = BundleRow.table().c
 _disclosures = DisclosuresRow.table().c
@@ -72,6 +73,8 @@ def append(
 
     Answers the first position of the bundle of each.
     """
+    if not len(leaves) == len(entries) == len(disclosures):
+        raise ValueError("other leaf hashes, entries and disclosures than events")
     spans = list(_spans(map(int.__add__, map(len, entries), map(len, disclosures))))
     bulk.insert_rows(
         connection,
@@ -115,8 +118,8 @@ def _spans(sizes: Iterable[int]) -> Iterator[tuple[int, int]]:
 def read(connection: Connection, log: int, firsts: Iterable[int]) -> Iterator[Bundle]:
     """The bundles that begin at these positions, in no order; what is not there is left out."""
     wanted = sorted(set(firsts))
-    for start in range(0, len(wanted), AT_ONCE):
-        some = wanted[start : start + AT_ONCE]
+    for start in range(0, len(wanted), BUNDLES_AT_ONCE):
+        some = wanted[start : start + BUNDLES_AT_ONCE]
         yield from map(_read, connection.execute(_contents(connection, log, some)))
 
 
@@ -140,7 +143,7 @@ def _read(row: AnyRow) -> Bundle:
         return Bundle(
             first, leaves, unpack(entries, count), none if packed is None else unpack(packed, count)
         )
-    except (TypeError, ValueError):
+    except UNREADABLE:
         raise IntegrityError("stored events cannot be read", got=f"the bundle of {first}") from None
 
 
@@ -148,17 +151,24 @@ def leaves(connection: Connection, log: int, start: int, stop: int) -> list[byte
     """Leaf hashes of positions `start` to `stop − 1`. Raises IntegrityError if one is missing."""
     if start >= stop:
         return []
+    of_log = _bundle.log == log
+    begin = select(func.max(_bundle.first)).where(of_log, _bundle.first <= clip(start)).scalar_subquery()
     query = (
-        select(_bundle.first, _bundle.leaves)
-        .where(_bundle.log == log, _bundle.first > clip(start - MOST), _bundle.first < clip(stop))
+        select(_bundle.first, _bundle.count.label("count_"), _bundle.leaves)
+        .where(of_log, _bundle.first >= begin, _bundle.first < clip(stop))
         .order_by(_bundle.first)
     )
     found: list[bytes] = []
-    for first, joined in connection.execute(query):
-        if first > start + len(found):
-            break
-        skipped = LEAF * max(0, start - first)
-        found += [joined[at : at + LEAF] for at in range(skipped, len(joined), LEAF)]
+    end: int | None = None
+    for first, count, joined in connection.execute(query):
+        try:
+            # Shifted by a row that is not whole, they would still give a root, and be anchored under it.
+            if len(joined) != LEAF * count or first != (end or first):
+                raise ValueError("not the next bundle, or not whole")
+            skipped, end = LEAF * max(0, start - first), first + count
+            found += [joined[at : at + LEAF] for at in range(skipped, len(joined), LEAF)]
+        except UNREADABLE:
+            raise IntegrityError("stored leaf hashes cannot be read", got=f"the bundle of {first}") from None
     if len(found) < stop - start:
         raise IntegrityError(
             f"leaves are missing among positions {start} to {stop - 1}", expected=stop - start, got=len(found)

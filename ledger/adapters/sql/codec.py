@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Table
 
 from ledger.adapters.sql.bundles import Bundle
-from ledger.adapters.sql.columns import AnyRow
+from ledger.adapters.sql.columns import UNREADABLE, AnyRow
 from ledger.adapters.sql.packing import pack_disclosures, row_digest, separated, unpack_disclosures
 from ledger.adapters.sql.rows import (
     AnchoringRow,
@@ -58,7 +58,7 @@ def read(row: AnyRow, make: Callable[[AnyRow], T]) -> T:
     """What `make` makes of a row. Raises IntegrityError if it cannot."""
     try:
         return make(row)
-    except (AttributeError, TypeError, ValueError, MalformedInput):
+    except (*UNREADABLE, MalformedInput):
         name = make.__name__.replace("_", " ")
         key = ", ".join(str(part)[:60] for part in row[:1])
         raise IntegrityError(f"a stored {name} cannot be read", got=f"the row of {key}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Row, Select, Text, TypeDecorator
@@ -17,6 +18,9 @@ BIG = BigInteger().with_variant(Integer(), "sqlite")
 BLOB = LargeBinary()
 
 MAX_BIG = 2**63 - 1
+
+UNREADABLE = (AttributeError, LookupError, OverflowError, TypeError, ValueError, struct.error)
+"""What Python raises over a value that a damaged row holds. SQLite reads what the row's head says, of any type."""
 
 _UNHOLDABLE = re.compile("[\x00\\\\\ud800-\udfff]")
 _ESCAPED = re.compile(r"\\([0-9a-f]{4})")

@@ -12,7 +12,7 @@ SQLite
     cache is still good.
 
 PostgreSQL
-    Reads are single statements in autocommit, those that must fit together transactions in REPEATABLE READ; writes are
+    Reads are statements in autocommit, those that must fit together transactions in REPEATABLE READ; writes are
     transactions in READ COMMITTED under row locks.
     `synchronous_commit=off` is overruled: it would acknowledge what is not durable.
 

@@ -1,7 +1,7 @@
 """Bringing a database to this version's schema, with the Alembic migrations beside this module.
 
 Whoever opens a store runs them. Of several processes that start at once one migrates, in one transaction, and the
-others wait for it and find nothing left to do.
+others wait for it, as long as for any writer, and find nothing left to do.
 """
 
 from __future__ import annotations

@@ -160,10 +160,12 @@ def events(
     """The first `limit` events that match, by `order`; in order of position."""
     rows: dict[int, list[AnyRow]] = {}
     for row in connection.execute(events_query(log, where, order, limit)):
+        if not isinstance(row.bundle, int):
+            raise IntegrityError("a stored event cannot be read", got=f"the row of {row.position}")
         rows.setdefault(row.bundle, []).append(row)
     found: list[Committed] = []
     for bundle in bundles.read(connection, log, rows):
-        found += [codec.event(row, bundle) for row in rows.pop(bundle.first)]
+        found += [codec.event(row, bundle) for row in rows.pop(bundle.first, ())]
     for of_no_bundle in rows.values():
         found += [codec.event(row, None) for row in of_no_bundle]
     return sorted(found, key=lambda it: it.position)

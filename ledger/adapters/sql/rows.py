@@ -4,8 +4,8 @@
 
     parties ─┬─ logs ─┬─ heads, projections            one row each: where the log, and its projections, stand
              │        ├─ names                         words that recur in a log, by number
-             │        ├─ events ─┬─ entries, disclosures
-             │        │          └─ access_records, snapshot_records, papers       projections
+             │        ├─ bundles ── bundle_disclosures                             the log itself
+             │        ├─ events ── access_records, snapshot_records, papers        what finds an event; projections
              │        ├─ access_terms, access_postings, access_blocks              how accesses are found
              │        ├─ transfer_facts                                            what is said of a transfer
              │        ├─ receipts ── push_signatures

@@ -13,6 +13,7 @@ What Merkle trees and signatures cover is checked against them, elsewhere (`ledg
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -23,7 +24,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, or_, select
 
 from ledger.adapters.sql import accesses, bundles, codec, reading
-from ledger.adapters.sql.columns import AnyQuery, AnyRow
+from ledger.adapters.sql.columns import UNREADABLE, AnyQuery, AnyRow
 from ledger.adapters.sql.engine import Database
 from ledger.adapters.sql.faults import DamagedStore
 from ledger.adapters.sql.migrate import HEAD, revision
@@ -76,7 +77,7 @@ def problems(database: Database) -> Iterator[str]:
             if isinstance(error, StoreUnavailable) and not _is_damage(database, error):
                 raise
             yield error.message + (f": {error.got}" if error.got is not None else "")
-        except (TypeError, ValueError, OverflowError):  # SQLite reads what the head of a damaged row says
+        except UNREADABLE:
             yield "a row holds a value that its column cannot: the check that came to it was not finished"
 
 
@@ -184,9 +185,11 @@ def _anchorings(database: Database) -> Iterator[str]:
     anchoring, batch = AnchoringRow.table().c, BatchRow.table().c
     for log, origin in _logs(database):
         newest: dict[int, int] = {}
+        count = _all(database, select(func.count()).where(batch.log == log))[0][0]
         attempts = select(anchoring.number, anchoring.first, anchoring.count.label("batches"))
         for row in _pages(database, attempts.where(anchoring.log == log), [anchoring.number]):
-            newest.update(dict.fromkeys(range(row.first, row.first + row.batches), row.number))
+            end = min(row.first + row.batches, count)
+            newest.update(dict.fromkeys(range(row.first, end), row.number))
         named = select(batch.number, batch.anchoring).where(batch.log == log)
         for row in _pages(database, named, [batch.number]):
             if row.anchoring != newest.get(row.number):
@@ -212,17 +215,22 @@ def _parts(database: Database) -> Iterator[str]:
 
 
 def _bundles(database: Database) -> Iterator[str]:
-    """Bundles that do not tile their log, which leaves are read by."""
-    bundle = BundleRow.table().c
+    """Bundles that do not tile their log, which leaves are read by.
+
+    Heads are read before and after: what is appended meanwhile is no difference.
+    """
+    bundle, head = BundleRow.table().c, HeadRow.table().c
+    sizes = select(head.log, head.size)
     query = select(bundle.log, bundle.first, bundle.count.label("count_"), func.length(bundle.leaves))
-    end = {log: 0 for log, _ in _logs(database)}
+    before, end = dict(_pairs(database, sizes)), defaultdict[int, int](int)
     for log, first, count, length in _pages(database, query, [bundle.log, bundle.first]):
-        if first != end.get(log) or not 0 < count <= bundles.MOST or length != bundles.LEAF * count:
+        if first != end[log] or not 0 < count <= bundles.MOST or length != bundles.LEAF * count:
             yield f"log {log}: the bundle of position {first} is not the next one, or not whole"
         end[log] = first + count
-    for log, size in _all(database, select(HeadRow.table().c.log, HeadRow.table().c.size)):
-        if end.get(log) != size:
-            yield f"log {log}: its bundles end before position {end.get(log)}, the head says size {size}"
+    after = dict(_pairs(database, sizes))
+    for log in sorted({*end, *after}):
+        if not before.get(log, 0) <= end[log] <= after.get(log, -1):
+            yield f"log {log}: its bundles end before position {end[log]}, the head says size {after.get(log)}"
 
 
 def _accesses(database: Database) -> Iterator[str]:
@@ -248,6 +256,10 @@ def _logs(database: Database) -> list[tuple[int, str]]:
 
 def _pages(database: Database, query: AnyQuery, key: Sequence[Any]) -> Iterator[AnyRow]:
     return reading.pages(partial(_all, database), query, key)
+
+
+def _pairs(database: Database, query: AnyQuery) -> list[tuple[int, int]]:
+    return [(row[0], row[1]) for row in _all(database, query)]
 
 
 def _all(database: Database, query: AnyQuery) -> Sequence[AnyRow]:

@@ -34,6 +34,9 @@ _LEVEL = 1
 _LONG = 32 << 10
 """Bytes from which on a dictionary is of little help."""
 
+MOST = 64 << 20
+"""Bytes that stored ones may have been: far more than any event has, and little enough to be held."""
+
 _FROZEN = zstandard.ZstdCompressionDict(Path(__file__).with_suffix(".dictionary").read_bytes())
 _FROZEN.precompute_compress(level=_LEVEL)
 
@@ -60,6 +63,8 @@ def unsqueeze(stored: bytes) -> bytes:
     """The very bytes that `squeeze` was given. Raises ValueError if `stored` is nothing that it makes."""
     if stored.startswith(_FRAME):
         try:
+            if zstandard.frame_content_size(stored) > MOST:
+                raise ValueError("bytes that would be too many")
             return _zstandard.decompress(stored, allow_extra_data=False)
         except (zstandard.ZstdError, MemoryError):  # a damaged frame may claim to hold anything
             raise ValueError("bytes that cannot be decompressed") from None
@@ -101,7 +106,7 @@ _DICTIONARY = (
 def _inflate(stored: bytes) -> bytes:
     inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY)
     try:
-        text = inflate.decompress(stored)
+        text = inflate.decompress(stored, MOST)
     except zlib.error:
         raise ValueError("bytes that cannot be inflated") from None
     lifted, place = inflate.unused_data, 0

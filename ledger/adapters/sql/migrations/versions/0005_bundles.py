@@ -1,6 +1,7 @@
 """Entries and disclosures in bundles of some events each, leaf hashes with them.
 
-What is there is bundled as it would have been written. It goes through memory a bundle at a time.
+It goes through memory a bundle at a time. What is not whole is refused before anything of it is given up: the version
+that wrote it can still say what is wrong, and read the rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from alembic import op
 
 from ledger.adapters.sql.packing import pack, unpack
 from ledger.adapters.sql.squeeze import squeeze, unsqueeze
+from ledger.errors import IntegrityError
+from ledger.merkle import leaf_hash
 
 revision = "0005"
 down_revision = "0004"
@@ -25,10 +28,14 @@ Event: TypeAlias = "tuple[int, int, bytes, bytes, bytes]"
 
 
 def upgrade() -> None:
-    _create_bundles()
     connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        # A version before this may be running, and would go on writing into what is given up. SQLite has one writer.
+        op.execute("LOCK TABLE heads, events, entries, disclosures IN ACCESS EXCLUSIVE MODE")
+    _create_bundles()
     for bundle in _bundled():
         _write(connection, bundle)
+    _check_sizes(connection)
     for table in ("entries", "disclosures"):
         op.drop_table(table)
     begins = "(SELECT max(b.first) FROM bundles AS b WHERE b.log = events.log AND b.first <= events.position)"
@@ -94,7 +101,7 @@ def _events() -> Iterator[Event]:
                 WHERE log = :log AND position >= :start
                 ORDER BY position LIMIT 64
             ) AS e
-            JOIN entries ON entries.log = e.log AND entries.position = e.position
+            LEFT JOIN entries ON entries.log = e.log AND entries.position = e.position
             LEFT JOIN disclosures AS d ON d.log = e.log AND d.position = e.position
         ORDER BY e.position
         """
@@ -102,9 +109,38 @@ def _events() -> Iterator[Event]:
     for log in connection.scalars(sa.text("SELECT id FROM logs ORDER BY id")).all():
         start = 0
         while rows := connection.execute(query, {"log": log, "start": start}).all():
-            for _, position, leaf, entry, packed in rows:
-                yield log, position, leaf, unsqueeze(entry), b"" if packed is None else unsqueeze(packed)
+            for number, row in enumerate(rows, start):
+                yield _event(number, row)
             start = rows[-1].position + 1
+
+
+def _event(expected: int, row: Any) -> Event:
+    """A row of `_events`. Raises IntegrityError unless it is of this position, and whole."""
+    log, position, leaf, entry, packed = row
+    try:
+        event = log, position, leaf, unsqueeze(entry), b"" if packed is None else unsqueeze(packed)
+        sound = position == expected and leaf_hash(event[3]) == leaf
+    except (AttributeError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise _damaged(f"log {log}: the event at position {expected}")
+    return event
+
+
+def _check_sizes(connection: sa.Connection) -> None:
+    """Raise IntegrityError unless each log has as many events in bundles as its head says."""
+    bundled = "SELECT coalesce(sum(b.count), 0) FROM bundles AS b WHERE b.log = heads.log"
+    others = f"SELECT log FROM heads WHERE size <> ({bundled}) ORDER BY log"  # noqa: S608  # no one's input
+    if (log := connection.scalar(sa.text(others))) is not None:
+        raise _damaged(f"log {log}: other events than its head says")
+
+
+def _damaged(what: str) -> IntegrityError:
+    return IntegrityError(
+        "a database of an earlier version is damaged, and was left as it is",
+        got=what,
+        advice="Run `doctor` of the version that wrote it, and restore the newest backup into another place.",
+    )
 
 
 def _write(connection: sa.Connection, bundle: Sequence[Event]) -> None:
@@ -164,6 +200,9 @@ def _make_events_again(last: sa.Column[Any], value: str, *constraints: sa.Constr
     names = ("log", "position", "key", "type", "phase", "subject", "time", "party", "received")
     listed = ", ".join(names)
     op.execute("PRAGMA defer_foreign_keys = ON")
+    # Meanwhile SQLite looks for the rows that refer to each event, and of these tables only the log is indexed.
+    for table in ("papers", "conflicts"):
+        op.create_index(f"{table}_meanwhile", table, ["log", "position"])
     op.execute(f"CREATE TEMP TABLE kept AS SELECT {listed}, {value} FROM events")  # noqa: S608  # as above
     # What the planner is told (0001, 0002) goes with the table.
     spread = sa.text("SELECT tbl, idx, stat FROM sqlite_stat1 WHERE tbl = 'events'")
@@ -187,6 +226,8 @@ def _make_events_again(last: sa.Column[Any], value: str, *constraints: sa.Constr
     order = "ORDER BY log, position"
     op.execute(f"INSERT INTO events ({listed}, {last.name}) SELECT * FROM kept {order}")  # noqa: S608  # as above
     op.drop_table("kept")
+    for table in ("papers", "conflicts"):
+        op.drop_index(f"{table}_meanwhile", table)
     for indexed in (("subject",), ("subject", "time"), ("type",), ("phase",)):
         name = f"events_log_{'_'.join(indexed)}_position_idx"
         op.create_index(name, "events", ["log", *indexed, "position"])
