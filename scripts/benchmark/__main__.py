@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from ending import forget_settings
@@ -12,6 +13,7 @@ from ending import run as run_to_its_end
 from rich.console import Console
 
 from benchmark import report, run
+from benchmark.meters import Figures
 from benchmark.processes import BenchFailed
 from benchmark.show import Show, quiet
 from benchmark.sizes import FULL, QUICK, SMOKE
@@ -28,16 +30,19 @@ def main() -> int:
         quiet()
         forget_settings()
         parts = options.only or [name for name in run.PARTS if name not in options.sizes.left_out]
-        figures = run.measure(show, options.sizes, parts, options.folder)
+        figures = run.measure(show, options.sizes, parts, options.folder, partial(write, options.json))
     except (BenchFailed, OSError) as error:
         show.say(str(error), "bold red")
         return 1
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     report.show(Console(width=None if sys.stdout.isatty() else 120, highlight=False), figures)
     for part, why in figures["failures"].items():
         show.say(f"NOT MEASURED: {part}: {why}", "bold red")
     return 1 if figures["failures"] else 0
+
+
+def write(file: Path | None, figures: Figures) -> None:
+    if file is not None:
+        file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def put_into_readme(file: Path, *, check: bool) -> int:

@@ -56,8 +56,15 @@ PARTS: dict[str, Callable[[Place], Figures]] = {
 """In this order no part changes what a later one reads."""
 
 
-def measure(show: Show, sizes: Sizes, parts: Sequence[str], folder: Path | None) -> Figures:
-    """Run the parts. `folder` is where the data of the run lies, the system's temporary folder by default."""
+def measure(
+    show: Show, sizes: Sizes, parts: Sequence[str], folder: Path | None, keep: Callable[[Figures], None]
+) -> Figures:
+    """Run the parts.
+
+    Args:
+        folder: where the data of the run lies; the system's temporary folder by default.
+        keep: called with the figures after each part, so that an end before the last loses none.
+    """
     began = time.monotonic()
     with _folder(folder) as data, ExitStack() as stack:
         place = Place(data, sizes, show, stack)
@@ -77,12 +84,11 @@ def measure(show: Show, sizes: Sizes, parts: Sequence[str], folder: Path | None)
                 except (BenchFailed, LedgerError, OSError) as error:
                     figures["failures"][name] = str(error)
                     show.say(f"  not measured: {error}", "bold red")
-    return {
-        **figures,
-        "seconds": time.monotonic() - began,
-        "ratios": found(RATIOS, figures["parts"]),
-        "rates": found(RATES, figures["parts"]),
-    }
+            figures["seconds"] = time.monotonic() - began
+            figures["ratios"] = found(RATIOS, figures["parts"])
+            figures["rates"] = found(RATES, figures["parts"])
+            keep(figures)
+    return figures
 
 
 @contextmanager
