@@ -48,12 +48,12 @@ PARTS: dict[str, Callable[[Place], Figures]] = {
     "proofs": proofs.measure,
     "storage": storage.measure,
     "verification": verification.measure,
+    "sealing": sealing.measure,
     "queries": queries.measure,
     "questions": questions.measure,
     "projecting": projecting.measure,
-    "sealing": sealing.measure,
 }
-"""In this order no part changes what a later one reads."""
+"""In this order no part changes what a later one reads; what the project holds itself to comes first."""
 
 
 def measure(
