@@ -94,11 +94,12 @@ async def _read_apart(arrived: Arrived, ledger: Services) -> Accepted | Refused 
     there = ledger.readers.submit(partial(read_push, arrived, ledger.pipeline.random_bytes))
     try:
         if there is not None:
-            return await asyncio.wrap_future(there)
+            # Shielded, for an executor that loses a process stumbles over what was cancelled (CPython 3.11).
+            return await asyncio.shield(asyncio.wrap_future(there))
     except BrokenProcessPool:
         pass
     finally:
-        # An error knows the frames that it came through: if it is known in them, too, bodies are not freed with it.
+        # An error holds the frames that it came through: if one of them holds the error, their bodies are freed late.
         del there
     return None
 
@@ -115,6 +116,8 @@ async def _read_in_pieces(arrived: Arrived, ledger: Services) -> Accepted | None
     try:
         for piece in pieces(arrived, places) if places else ():
             if len(waiting) == processes and not await _taken(waiting.popleft(), statements):
+                return None
+            if len(statements) > arrived.most:
                 return None
             waiting.append(asyncio.create_task(_read_apart(piece, ledger)))
         while waiting:

@@ -130,7 +130,7 @@ def pieces(arrived: Arrived, places: Sequence[int]) -> Iterator[Arrived]:
 
 _COMMA, _LINE_FEED = re.compile(rb"\}\s*(?P<cut>,)\s*\{"), re.compile(rb"(?P<cut>\n)")
 _NEAR = 16 * 1024
-"""Bytes in which a place for a cut is looked for. The search goes on while nothing else is done."""
+"""Bytes in which a place for a cut is looked for: the event loop stands still meanwhile."""
 
 
 # --- Unpacking

@@ -14,7 +14,8 @@ In this order, and by place within each, so that the first finding is the first 
 9. `views`        the projections are what the events give
 10. `anchors`     the contract holds every batch that is said to be anchored, and no others
 
-Nothing is changed. Memory grows with the numbers of batches, of transfers and of their papers only.
+Where some events cannot be read, they are named, and it goes on after them. Nothing is changed. Memory grows with the
+numbers of batches, of transfers and of their papers only.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ _STEP = 1000
 _EVENTS = 128
 """Events that are in memory at once, each of which may be large."""
 _MISSING = "missing, though the log's head counts it"
+_MOST_UNREADABLE = 10_000
+"""Events that are asked for one by one, since they cannot be read together."""
 
 _UNREADABLE = (LedgerError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
 """What reading may end in: a damaged page can put a value of any type into any column."""
@@ -136,6 +139,7 @@ class _LogExamination:
         self.summaries = summaries
         self.head = store.head(log.origin)
         self.headers: list[Digest] = []
+        self.unreadable = 0
 
     def run(self) -> Iterator[Difference]:
         steps: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
@@ -167,26 +171,29 @@ class _LogExamination:
         start, last = 0, 0
         while start < self.head.size:
             stop = min(start + _EVENTS, self.head.size)
-            events, others = self._read(Position(start), Position(stop))
-            if not events and all(problem == _MISSING for _, problem in others):  # for how long?
-                found = next(iter(self.store.scan(self.log.origin, Position(stop), self.head.size)), None)
-                stop = self.head.size if found is None else found.position
-                yield f"positions {start} to {stop - 1}", _MISSING
-                others = []
-            yield from _by_span(others)
-            for event in events:
-                for problem in self._entry_problems(event, last):
-                    yield f"position {event.position}", problem
+            events, unreadable = self._read(Position(start), Position(stop))
+            problems: list[tuple[int, str]] = []
+            for position in range(start, stop):
+                if (event := events.get(position)) is None:
+                    problems.append((position, unreadable.get(position, _MISSING)))
+                    continue
+                problems += [(position, problem) for problem in self._entry_problems(event, last)]
                 last = max(last, event.received)
+            yield from _by_span(problems)
+            if not events and not unreadable and stop < self.head.size:
+                following = next(iter(self.store.scan(self.log.origin, Position(stop), self.head.size)), None)
+                start, stop = stop, self.head.size if following is None else max(stop, following.position)
+                if start < stop:
+                    yield f"positions {start} to {stop - 1}", _MISSING
             self.progress("entries", stop, self.head.size)
             start = stop
 
-    def _read(self, start: Position, stop: Position) -> tuple[list[Committed], list[tuple[int, str]]]:
+    def _read(self, start: Position, stop: Position) -> tuple[dict[int, Committed], dict[int, str]]:
         """The events that can be read, and why others cannot be, by position."""
         events: dict[int, Committed] = {}
         unreadable: dict[int, str] = {}
         try:
-            events = {event.position: event for event in self.store.scan(self.log.origin, start, stop)}
+            return {event.position: event for event in self.store.scan(self.log.origin, start, stop)}, {}
         except StoreUnavailable:
             raise
         except _UNREADABLE:  # one of them: which?
@@ -198,9 +205,11 @@ class _LogExamination:
                 except NotFound:
                     pass
                 except _UNREADABLE as error:
-                    unreadable[position] = _without_advice(error)
-        others = [(n, unreadable.get(n, _MISSING)) for n in range(start, stop) if n not in events]
-        return list(events.values()), others
+                    self.unreadable += 1
+                    if self.unreadable > _MOST_UNREADABLE:
+                        raise
+                    unreadable[position] = error.message if isinstance(error, LedgerError) else str(error)
+        return events, unreadable
 
     def _entry_problems(self, event: Committed, last: int) -> Iterator[str]:
         if leaf_hash(event.entry) != event.leaf:
@@ -441,13 +450,6 @@ class _LogExamination:
             yield place, "not anchored in the transaction and block that the store says"
         if seen is not None and seen.contract != self.log.contract:
             yield place, "anchored in another contract than the log's"
-
-
-def _without_advice(error: Exception) -> str:
-    """What an error says, but for what to do: that is to run the doctor."""
-    if isinstance(error, LedgerError) and error.got is not None:
-        return f"{error.message}: {error.got}"
-    return str(error)
 
 
 def _by_span(problems: Iterable[tuple[int, str]]) -> Iterator[tuple[str, str]]:

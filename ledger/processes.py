@@ -58,7 +58,7 @@ class Pool:
             executor = self._started()
         if executor is None:
             return None
-        # Without the lock: an executor that is broken holds its own while it tells `_told`, which takes this one.
+        # Without the lock: an executor that is broken may hold its own while it tells `_told`, which takes this one.
         try:
             future = executor.submit(function)
         except (BrokenProcessPool, RuntimeError):  # RuntimeError: it was closed, or the interpreter is ending

@@ -52,6 +52,7 @@ def serve(
             shutdown.on_request(background.request_stop)
             background.start()
         gc.freeze()  # what is there now stays to the end: not looked through again while pushes make garbage
+        gc.set_threshold(10_000, 10, 10)  # hardly any of it in cycles, and no bodies (`api.body`)
         try:
             server.run()
         finally:

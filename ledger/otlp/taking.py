@@ -28,7 +28,7 @@ def take(
 
     Raises:
         TooLarge: more than `limit` records.
-        LedgerError: as `push`, for reasons that no single event has; nothing was taken.
+        LedgerError: as `push`, for reasons that no single event has.
     """
     refused: dict[int, str] = {}
     left: dict[int, Object] = {}

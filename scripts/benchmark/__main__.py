@@ -41,8 +41,11 @@ def main() -> int:
 
 
 def write(file: Path | None, figures: Figures) -> None:
+    """All at once, so that an end meanwhile leaves what was there."""
     if file is not None:
-        file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        new.replace(file)
 
 
 def put_into_readme(file: Path, *, check: bool) -> int:

@@ -53,7 +53,7 @@ PARTS: dict[str, Callable[[Place], Figures]] = {
     "questions": questions.measure,
     "projecting": projecting.measure,
 }
-"""In this order no part changes what a later one reads; what the project holds itself to comes first."""
+"""In this order no part changes what a later one measures; what the project holds itself to comes first."""
 
 
 def measure(

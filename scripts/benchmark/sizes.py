@@ -37,7 +37,7 @@ class Sizes:
     accesses: int
     """Accesses of the large log; the small one has a tenth."""
     packages: tuple[int, int]
-    """Accesses in the logs whose evidence packages are verified, the smaller first: each enough for all cores."""
+    """Accesses in the logs whose evidence packages are verified, the smaller first: enough for all cores."""
     repeats: int
     """Of each query, each time with other values."""
     left_out: tuple[str, ...] = ()

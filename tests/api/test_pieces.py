@@ -75,13 +75,12 @@ def test_what_is_out_of_form_is_not_made_good(body: str, media: str, seed: int) 
         spoilt = body[:place] + draw.choice(("", *'}{[],:"\\ \n')) + body[place + length :]
         push = arrived(spoilt.encode(), media)
         try:
-            expected = said(push)
+            said(push)
         except UNREADABLE:
             with pytest.raises(UNREADABLE):
                 together(push, draw.randrange(2, 12))
         else:
             check(spoilt.encode(), media, draw.randrange(2, 12))
-            assert said(push) == expected
 
 
 @pytest.mark.parametrize("most", [2, 3, 7])

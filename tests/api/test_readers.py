@@ -20,7 +20,7 @@ from support.ledgers import Bed, accesses, serving_services
 from support.ledgers import services as made_services
 from support.signing import party_signer, register_key, signed_push
 
-from api.body import LARGE, accepted
+from api.body import LARGE, PIECE, accepted
 from api.push_body import Arrived, cuts, pieces, read_push
 from ledger.disclosure import parse_disclosure
 from ledger.errors import InvalidEvent, LedgerError, MalformedInput, TooLarge
@@ -153,10 +153,12 @@ def test_a_push_that_cannot_be_cut_where_it_seems_is_read_whole(caller: Caller, 
     assert caller.get("/events/0").json()["event"] == values[0]
 
 
-def test_too_many_events_in_pieces_are_too_many(caller: Caller, bed: Bed) -> None:
+def test_too_many_events_in_pieces_are_too_many(caller: Caller, bed: Bed, readers: Watched) -> None:
     most = bed.pipeline.policy.max_push
-    body = b"\n".join(json.dumps(access).encode() for access in accesses(range(most + 1)))
+    body = b"\n".join(json.dumps(access).encode() for access in accesses(range(3 * most)))
+    before = readers.given
     assert_problem(caller.post("/events", body, "application/x-ndjson"), 413)
+    assert readers.given - before < 2 / 3 * len(body) / PIECE, "no more are read than show it"
     assert bed.store.head(caller.origin).size == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any, cast
@@ -25,7 +26,7 @@ from ledger.errors import IntegrityError
 from ledger.merkle import leaf_hash, leaf_hashes
 from ledger.records import Committed, EventFilter, StoredReceipt
 from ledger.scenario import scenario
-from ledger.types import Position
+from ledger.types import Origin, Position
 
 PUSHES = (1, MOST - 1, MOST, MOST + 1, 3, 3 * MOST + 5)
 
@@ -218,13 +219,19 @@ def test_values_of_other_types_are_an_error_of_ours(
         "UPDATE bundles SET count = 63 WHERE first = 0",
         "UPDATE bundles SET count = 63, leaves = :less WHERE first = 0",
         "UPDATE bundles SET count = 65, leaves = :more WHERE first = 0",
+        "UPDATE bundles SET count = 0, leaves = :none WHERE first = 0",
     ],
-    ids=["twice as many", "short of a byte", "a smaller count", "one less", "one more"],
+    ids=["twice as many", "short of a byte", "a smaller count", "one less", "one more", "none"],
 )
 def test_leaves_of_bundles_that_do_not_tile_are_never_sealed(store: SqlStore, change: str) -> None:
     append_some(store, MOST)
     append_some(store, MOST // 2)
-    values = {"short": bytes(32 * MOST - 1), "less": bytes(32 * (MOST - 1)), "more": bytes(32 * (MOST + 1))}
+    values = {
+        "short": bytes(32 * MOST - 1),
+        "less": bytes(32 * (MOST - 1)),
+        "more": bytes(32 * (MOST + 1)),
+        "none": b"",
+    }
     run(store, "DELETE FROM bundle_disclosures")
     run(store, change, **{name: value for name, value in values.items() if f":{name}" in change})
     with pytest.raises(IntegrityError, match=r"stored leaf hashes cannot be read|leaves are missing"):
@@ -280,7 +287,7 @@ def test_events_of_a_damaged_bundle_are_named_and_what_follows_is_read(
     run(store, f"UPDATE {table} SET {column} = :junk WHERE {key} = :first", junk=b"\x05", first=start)
     run(store, "UPDATE events SET received = received + 1 WHERE position = :at", at=len(real) - 1)
     assert of_entries(store) == [
-        (f"positions {start} to {stop - 1}", f"stored events cannot be read: the bundle of {start}"),
+        (f"positions {start} to {stop - 1}", "stored events cannot be read"),
         (f"position {len(real) - 1}", "the columns are not what the entry says"),
     ]
 
@@ -303,3 +310,28 @@ def test_an_event_that_is_gone_is_missing(store: SqlStore, real: list[Committed]
         ("positions 3 to 4", "missing, though the log's head counts it"),
         ("position 9", "missing, though the log's head counts it"),
     ]
+
+
+def test_a_row_that_is_found_at_a_place_of_an_earlier_one_does_not_send_the_doctor_back(
+    store: SqlStore, real: list[Committed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a damaged tree of pages, where what follows a position may be before it."""
+    scan, size = store.scan, 1000
+
+    def scattered(origin: Origin, start: Position, stop: Position) -> Iterator[Committed]:
+        return iter(real[4:5]) if start > len(real) else scan(origin, start, stop)
+
+    run(store, "UPDATE heads SET size = :size", size=size)
+    monkeypatch.setattr(store, "scan", scattered)
+    spans = [place.split()[1:] for place, _ in of_entries(store)]
+    assert spans[0][0] == str(len(real))
+    assert spans[-1][-1] == str(size - 1)
+    assert [int(one[-1]) + 1 for one in spans[:-1]] == [int(one[0]) for one in spans[1:]]
+
+
+def test_what_is_wrong_is_told_in_order_of_position(store: SqlStore, real: list[Committed]) -> None:
+    run(store, "UPDATE events SET received = received + 1 WHERE position IN (5, 7)")
+    run(store, "DELETE FROM events WHERE position = 6")
+    places = [place for place, _ in of_entries(store)]
+    assert places == sorted(places, key=lambda place: int(place.split()[1]))
+    assert {"position 5", "position 6", "position 7"} <= {*places}

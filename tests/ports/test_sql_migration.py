@@ -300,7 +300,9 @@ def test_a_damaged_database_is_left_as_it_is_and_said_to_be(first: str, damage: 
 @pytest.mark.parametrize("missing", [SIZE - 1, SIZE + 1], ids=["too few", "too many"])
 def test_a_head_that_counts_other_events_than_there_are_is_damage(first: str, missing: int) -> None:
     _change(first, f"UPDATE heads SET size = {missing} WHERE log = {NUMBER}")
-    with pytest.raises(IntegrityError, match=r"left as it is: got log 7: other events than its head says"):
+    with pytest.raises(
+        IntegrityError, match=r"left as it is: got log 7: not as many events as its head says"
+    ):
         open_store(first)
 
 

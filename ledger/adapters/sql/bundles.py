@@ -163,7 +163,7 @@ def leaves(connection: Connection, log: int, start: int, stop: int) -> list[byte
     for first, count, joined in connection.execute(query):
         try:
             # Shifted by a row that is not whole, they would still give a root, and be anchored under it.
-            if len(joined) != LEAF * count or first != (end or first):
+            if count < 1 or len(joined) != LEAF * count or (end is not None and first != end):
                 raise ValueError("not the next bundle, or not whole")
             skipped, end = LEAF * max(0, start - first), first + count
             found += [joined[at : at + LEAF] for at in range(skipped, len(joined), LEAF)]

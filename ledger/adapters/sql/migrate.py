@@ -40,6 +40,7 @@ def migrate(url: str, patience: float = PATIENCE) -> None:
 
     Raises:
         StoreUnavailable: it cannot be reached, or a newer version of the ledger wrote it.
+        IntegrityError: an earlier version wrote it, and it is damaged; nothing was changed.
     """
     database = Database(url, patience)
     try:

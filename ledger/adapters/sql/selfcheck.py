@@ -189,10 +189,10 @@ def _anchorings(database: Database) -> Iterator[str]:
         attempts = select(anchoring.number, anchoring.first, anchoring.count.label("batches"))
         for row in _pages(database, attempts.where(anchoring.log == log), [anchoring.number]):
             end = min(row.first + row.batches, count)
-            newest.update(dict.fromkeys(range(row.first, end), row.number))
+            newest.update(dict.fromkeys(range(max(0, row.first), end), row.number))
         named = select(batch.number, batch.anchoring).where(batch.log == log)
         for row in _pages(database, named, [batch.number]):
-            if row.anchoring != newest.get(row.number):
+            if row.number < count and row.anchoring != newest.get(row.number):
                 yield f"{origin}: batch {row.number} does not name its newest anchoring"
 
 

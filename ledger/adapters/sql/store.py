@@ -71,6 +71,7 @@ def open_store(url: str, patience: float = PATIENCE) -> SqlStore:
     Raises:
         MalformedInput: not the URL of such a database.
         StoreUnavailable: it cannot be reached or read, or a newer version of the ledger wrote it.
+        IntegrityError: as `migrate`.
     """
     database = Database(url, patience)
     try:

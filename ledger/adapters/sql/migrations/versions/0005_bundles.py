@@ -1,6 +1,6 @@
 """Entries and disclosures in bundles of some events each, leaf hashes with them.
 
-It goes through memory a bundle at a time. What is not whole is refused before anything of it is given up: the version
+It goes through memory a bundle at a time. What is not whole is refused before any old table is dropped: the version
 that wrote it can still say what is wrong, and read the rest.
 """
 
@@ -30,7 +30,7 @@ Event: TypeAlias = "tuple[int, int, bytes, bytes, bytes]"
 def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name == "postgresql":
-        # A version before this may be running, and would go on writing into what is given up. SQLite has one writer.
+        # A version before this may be running, and would go on writing into what is dropped. SQLite has one writer.
         op.execute("LOCK TABLE heads, events, entries, disclosures IN ACCESS EXCLUSIVE MODE")
     _create_bundles()
     for bundle in _bundled():
@@ -132,7 +132,7 @@ def _check_sizes(connection: sa.Connection) -> None:
     bundled = "SELECT coalesce(sum(b.count), 0) FROM bundles AS b WHERE b.log = heads.log"
     others = f"SELECT log FROM heads WHERE size <> ({bundled}) ORDER BY log"  # noqa: S608  # no one's input
     if (log := connection.scalar(sa.text(others))) is not None:
-        raise _damaged(f"log {log}: other events than its head says")
+        raise _damaged(f"log {log}: not as many events as its head says")
 
 
 def _damaged(what: str) -> IntegrityError:
