@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from support.ledgers import Bed, accesses, serving_services
 from support.ledgers import services as made_services
 from support.signing import party_signer, register_key, signed_push
 
-from api.body import LARGE, PIECE, accepted
+from api.body import LARGE, PIECE, _read_apart, accepted
 from api.push_body import Arrived, cuts, pieces, read_push
 from ledger.disclosure import parse_disclosure
 from ledger.errors import InvalidEvent, LedgerError, MalformedInput, TooLarge
@@ -229,3 +230,26 @@ def test_the_body_of_a_refused_push_is_freed_at_once(
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+def test_what_is_given_up_is_not_cancelled_in_the_processes(bed: Bed, readers: Watched) -> None:
+    """CPython 3.11's executor forgets all others when it comes to one that was, after the loss of a process."""
+    pending: Future[Any] = Future()
+
+    class Slow(Pool):
+        def submit(self, function: Any) -> Any:
+            readers.submit(os.getpid)  # as every test here
+            return pending
+
+    services = made_services(bed.pipeline, None, readers=Slow(2))
+    arrived = Arrived(b"[]", JSON, "", COUNT, False)
+
+    async def give_up() -> None:
+        reading = asyncio.create_task(_read_apart(arrived, services))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert reading.cancelled()
+
+    asyncio.run(give_up())
+    assert not pending.cancelled()
