@@ -41,7 +41,9 @@ def measure(place: Place) -> Figures:
         runs = [_verify(place, log, package) for log, package in zip((small, large), packages, strict=True)]
     figures["package"] = _difference(small, large, runs)
     with place.show.step("proofs are verified"):
-        figures["proof"] = apart(Job("proofs", verify_proofs, {"home": large.home.arguments()}), place.log)
+        proofs = min(PROOFS, place.sizes.proofs)
+        job = Job("proofs", verify_proofs, {"home": large.home.arguments(), "proofs": proofs})
+        figures["proof"] = apart(job, place.log)
     for package in packages:
         package.unlink()
     return figures
@@ -87,18 +89,18 @@ def _difference(small: Filled, large: Filled, runs: Sequence[Meter]) -> Figures:
     }
 
 
-def verify_proofs(home: dict[str, Any]) -> Figures:
+def verify_proofs(home: dict[str, Any], proofs: int) -> Figures:
     """Proofs as documents, read strictly and held against the log's key. Runs apart."""
     opened = Home.of(**home)
     with opened.open() as ledger:
         store = ledger.store
         log, size = store.log(opened.origin), store.head(opened.origin).size
         documents = [
-            canonical.encode(proof_document(prove(store, log, Position(size * n // PROOFS), None)))
-            for n in range(PROOFS)
+            canonical.encode(proof_document(prove(store, log, Position(size * n // proofs), None)))
+            for n in range(proofs)
         ]
         key = VerifierKey.parse(log.verifier_key)
     with metered() as meter:
         for document in documents:
             check_proof(parse_proof(document), key)
-    return {"proofs_per_s": PROOFS / meter.seconds, "bytes_of_a_proof": sum(map(len, documents)) // PROOFS}
+    return {"proofs_per_s": proofs / meter.seconds, "bytes_of_a_proof": sum(map(len, documents)) // proofs}
