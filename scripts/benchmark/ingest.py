@@ -115,13 +115,13 @@ def _on(place: Place, kind: str, events: Events) -> Figures:
         for target in targets:  # caches, prepared statements, the first pages of the database
             turns.single(target)
         figures: Figures = {}
-        for connections in sizes.connections:
-            with place.show.step(f"{kind}: pushes of {BATCH}, connections: {connections}") as told:
-                rounds = []
-                for number in range(sizes.rounds):
+        batched: dict[int, list[dict[str, Figures]]] = {connections: [] for connections in sizes.connections}
+        with place.show.step(f"{kind}: pushes of {BATCH}, connections: {sizes.connections}") as told:
+            for number in range(sizes.rounds):  # all numbers in each, since their best are compared
+                for connections, rounds in batched.items():
                     rounds.append({t.name: turns.batched(t, connections) for t in targets})
-                    told(number + 1, sizes.rounds)
-            figures[f"batch_{connections}"] = _summary(rounds)
+                told(number + 1, sizes.rounds)
+        figures |= {f"batch_{connections}": _summary(rounds) for connections, rounds in batched.items()}
         with place.show.step(f"{kind}: single events, connections: {SINGLE_CONNECTIONS}") as told:
             rounds = []
             for number in range(sizes.rounds):
