@@ -115,8 +115,9 @@ def _on(place: Place, kind: str, events: Events) -> Figures:
         for target in targets:  # caches, prepared statements, the first pages of the database
             turns.single(target)
         figures: Figures = {}
+        numbers = ", ".join(map(str, sizes.connections))
         batched: dict[int, list[dict[str, Figures]]] = {connections: [] for connections in sizes.connections}
-        with place.show.step(f"{kind}: pushes of {BATCH}, connections: {sizes.connections}") as told:
+        with place.show.step(f"{kind}: pushes of {BATCH}, connections: {numbers}") as told:
             for number in range(sizes.rounds):  # all numbers in each, since their best are compared
                 for connections, rounds in batched.items():
                     rounds.append({t.name: turns.batched(t, connections) for t in targets})
