@@ -27,9 +27,9 @@ from ledger.settings import PREFIX
 BATCH = 1000
 SINGLE_CONNECTIONS = 64
 SOON = {f"{PREFIX}SEAL_SECONDS": "1"}
+"""So that the last events do not wait for ten seconds, which is no work."""
 QUIET = {f"{PREFIX}LOG_LEVEL": "warning"}
 """As the floor: no line for each request."""
-"""So that the last events do not wait for ten seconds, which is no work."""
 PATIENCE = 900.0
 FLOOR, LEDGER = "floor", "ledger"
 
