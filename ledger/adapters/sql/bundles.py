@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import ARRAY, Connection, func, literal, select, true
 
-from ledger.adapters.sql import bulk
+from ledger.adapters.sql import driver
 from ledger.adapters.sql.columns import UNREADABLE, AnyQuery, AnyRow, clip
 from ledger.adapters.sql.packing import pack, unpack
 from ledger.adapters.sql.rows import BundleRow, DisclosuresRow
@@ -75,8 +76,8 @@ def append(
     """
     if not len(leaves) == len(entries) == len(disclosures):
         raise ValueError("other leaf hashes, entries and disclosures than events")
-    spans = list(_spans(map(int.__add__, map(len, entries), map(len, disclosures))))
-    bulk.insert_rows(
+    spans = list(_spans(list(map(int.__add__, map(len, entries), map(len, disclosures)))))
+    driver.insert_rows(
         connection,
         BundleRow.table(),
         (
@@ -90,7 +91,7 @@ def append(
             for start, stop in spans
         ),
     )
-    bulk.insert_rows(
+    driver.insert_rows(
         connection,
         DisclosuresRow.table(),
         (
@@ -102,17 +103,16 @@ def append(
     return [first + start for start, stop in spans for _ in range(start, stop)]
 
 
-def _spans(sizes: Iterable[int]) -> Iterator[tuple[int, int]]:
+def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """What goes into one bundle, of events of these sizes."""
-    start = stop = bytes_ = 0
-    for size in sizes:
-        bytes_ += size
-        if stop > start and (stop - start == MOST or bytes_ > BYTES):
-            yield start, stop
-            start, bytes_ = stop, size
-        stop += 1
-    if stop > start:
+    start = 0
+    while start < len(sizes):
+        stop = min(start + MOST, len(sizes))
+        if sum(sizes[start:stop]) > BYTES:
+            up_to = accumulate(sizes[start:stop])
+            stop = start + max(1, sum(bytes_ <= BYTES for bytes_ in up_to))
         yield start, stop
+        start = stop
 
 
 def read(connection: Connection, log: int, firsts: Iterable[int]) -> Iterator[Bundle]:

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Table
 
 from ledger.adapters.sql.bundles import Bundle
-from ledger.adapters.sql.columns import UNREADABLE, AnyRow
+from ledger.adapters.sql.columns import UNREADABLE, AnyRow, held
+from ledger.adapters.sql.driver import Values
 from ledger.adapters.sql.packing import pack_disclosures, row_digest, separated, unpack_disclosures
 from ledger.adapters.sql.rows import (
     AnchoringRow,
@@ -204,10 +205,9 @@ def receipt(row: AnyRow) -> StoredReceipt:
     return StoredReceipt(Position(row.first), row.count_, row.note)
 
 
-def receipt_row(value: StoredReceipt, log_number: int) -> Stored:
-    return digested(
-        ReceiptRow, {"log": log_number, "first": value.first, "count": value.count, "note": value.note}
-    )
+def receipt_values(value: StoredReceipt, log_number: int) -> Values:
+    digest = row_digest(ReceiptRow.table().name, (log_number, value.first, value.count, value.note))
+    return log_number, value.first, value.count, held(value.note), bytearray(digest)
 
 
 def signature(row: AnyRow) -> PushSignature:

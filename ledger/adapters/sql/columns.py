@@ -37,15 +37,18 @@ class AnyText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None or not _UNHOLDABLE.search(value):
-            return value
-        return _UNHOLDABLE.sub(lambda match: f"\\{ord(match[0]):04x}", value)
+        return None if value is None else held(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         # A damaged row may hold a number here; it is left as it is for whoever reads the row.
         if not isinstance(value, str) or "\\" not in value:
             return value
         return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
+
+
+def held(text: str) -> str:
+    """As `AnyText` keeps it."""
+    return _UNHOLDABLE.sub(lambda match: f"\\{ord(match[0]):04x}", text)
 
 
 def clip(number: int) -> int:

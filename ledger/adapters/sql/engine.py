@@ -35,6 +35,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 
+from ledger.adapters.sql.driver import execute
 from ledger.adapters.sql.faults import LockedStore, translate_driver, translated, undecodable
 from ledger.errors import MalformedInput, StoreUnavailable
 
@@ -182,7 +183,7 @@ def _sqlite(url: URL, patience: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+        execute(connection, connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     return engine
 

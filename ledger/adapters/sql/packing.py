@@ -100,7 +100,7 @@ def _unpack(item: bytes) -> str:
 
 def row_digest(table: str, values: Iterable[str | bytes | int | None]) -> Digest:
     """The digest of a row, its columns in the table's order."""
-    content: list[Value] = [table]
+    content: list[Value] = [str(table)]  # SQLAlchemy's name of a table is a string with more to it
     content.extend(_text(value) for value in values)
     return Digest.of(canonical.encode(content))
 

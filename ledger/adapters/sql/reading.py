@@ -11,7 +11,6 @@ from sqlalchemy import (
     Connection,
     FromClause,
     ScalarSelect,
-    bindparam,
     func,
     literal,
     select,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from ledger.adapters.sql import bundles, codec
+from ledger.adapters.sql import bundles, codec, driver
 from ledger.adapters.sql.columns import AnyQuery, AnyRow, clip
 from ledger.adapters.sql.rows import (
     AnchoringRow,
@@ -48,7 +47,6 @@ _anchoring = AnchoringRow.table().c
 _batch = BatchRow.table().c
 _receipt = ReceiptRow.table().c
 _node = NodeRow.table().c
-_head = HeadRow.table().c
 
 
 def events_query(
@@ -101,8 +99,7 @@ BATCHES = (
 """Rows for `codec.batch`."""
 
 
-_HEAD = select(HeadRow.table()).where(_head.log == bindparam("log"))
-_HEAD_LOCKED = _HEAD.with_for_update()
+_HEAD = f"SELECT {', '.join(LogHead.__slots__)} FROM {HeadRow.__tablename__} WHERE log = ?"  # noqa: S608
 
 
 def named(log: int, text: str) -> ScalarSelect[Any]:
@@ -113,16 +110,12 @@ def named(log: int, text: str) -> ScalarSelect[Any]:
 
 def head(connection: Connection, log: int, *, lock: bool = False) -> LogHead:
     """Where the log stands. `lock` keeps PostgreSQL's other writers of the log away until the transaction ends."""
-    row = connection.execute(_HEAD_LOCKED if lock else _HEAD, {"log": log}).one_or_none()
-    if row is None:
+    for_update = " FOR UPDATE" if lock and connection.dialect.name == "postgresql" else ""
+    rows = driver.execute(connection, _HEAD + for_update, (log,))
+    if not rows:
         raise IntegrityError("a log without its head", got=f"log {log}")
-    return LogHead(
-        size=Position(row.size),
-        last_received=row.last_received,
-        batches=BatchNo(row.batches),
-        sealed=Position(row.sealed),
-        last_closed=row.last_closed,
-    )
+    size, last_received, batches, sealed, last_closed = rows[0]
+    return LogHead(Position(size), last_received, BatchNo(batches), Position(sealed), last_closed)
 
 
 def look_up(

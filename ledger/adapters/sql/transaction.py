@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from ledger.adapters.sql import bulk, bundles, codec, names, reading
+from ledger.adapters.sql import bundles, codec, driver, names, reading
 from ledger.adapters.sql.faults import translated
 from ledger.adapters.sql.packing import joined
 from ledger.adapters.sql.rows import (
@@ -45,7 +45,8 @@ _batch = BatchRow.table().c
 _checkpoint = CheckpointRow.table().c
 
 # SQLAlchemy takes longer over a statement that it sees for the first time than the database takes to run it.
-_MOVE_HEAD = update(HeadRow.table()).where(HeadRow.table().c.log == bindparam("moved"))
+_PLACES = ", ".join(f"{name} = ?" for name in LogHead.__slots__)
+_MOVE_HEAD = f"UPDATE {HeadRow.__tablename__} SET {_PLACES} WHERE log = ?"  # noqa: S608
 _into = cache(insert)
 
 
@@ -74,7 +75,7 @@ class SqlLogTransaction:
         events: list[Committed] = []
         with translated():
             for some in reading.portions(keys):
-                known += bulk.positions(self._connection, self._log, some)
+                known += driver.positions(self._connection, self._log, some)
             for positions in reading.portions(known):
                 where = [_event.position.in_(positions)]
                 events += reading.events(self._connection, self._log, where, limit=len(positions))
@@ -110,7 +111,8 @@ class SqlLogTransaction:
             size = self._now.size
             self._check_receipts(len(entries), receipts)
             firsts = bundles.append(self._connection, self._log, size, leaves, entries, disclosures)
-            self._insert(ReceiptRow, [codec.receipt_row(receipt, self._log) for receipt in receipts])
+            rows = (codec.receipt_values(receipt, self._log) for receipt in receipts)
+            driver.insert_rows(self._connection, ReceiptRow.table(), rows)
             self._now = replace(self._now, size=Position(size + len(entries)))
             return firsts
 
@@ -209,8 +211,8 @@ class SqlLogTransaction:
         if self._failure is not None:
             raise self._failure
         if self._now != self._head:
-            values = {name: getattr(self._now, name) for name in LogHead.__slots__}
-            self._connection.execute(_MOVE_HEAD, {"moved": self._log, **values})
+            values = [getattr(self._now, name) for name in LogHead.__slots__]
+            driver.execute(self._connection, _MOVE_HEAD, (*values, self._log))
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -248,7 +250,7 @@ class SqlLogTransaction:
         connection, log = self._connection, self._log
         words = {it.phase.value for it in events}.union(*({it.type, it.subject, it.party} for it in events))
         number = names.numbers(connection, log, words)
-        rows: Iterator[bulk.Values] = (
+        rows: Iterator[driver.Values] = (
             (
                 log,
                 it.position,
@@ -263,7 +265,7 @@ class SqlLogTransaction:
             )
             for it, first in zip(events, firsts, strict=True)
         )
-        bulk.insert_rows(connection, EventRow.table(), rows)
+        driver.insert_rows(connection, EventRow.table(), rows)
 
     def _insert_anchoring(self, anchoring: Anchoring) -> None:
         number = self._next(AnchoringRow)
