@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 
 from benchmark.bulk import EVENT
 from benchmark.events import spell
 from benchmark.meters import Figures, latencies
 from benchmark.place import PARTY, SQLITE, Home, Place
-from benchmark.processes import BenchFailed
+from benchmark.processes import BenchFailed, Server
 from benchmark.show import Tell
 from ledger.adapters.anvil_guard import ask
 from ledger.adapters.evm import EvmAnchorer, EvmChain
@@ -59,7 +61,13 @@ def measure(place: Place) -> Figures:
 
 def _latencies(place: Place, tell: Tell) -> Figures:
     with ExitStack() as stack:
-        watches = {name: _watch(place, name, stack) for name in VARIANTS}
+        homes = [_as_delivered(place, name) for name in VARIANTS]
+        with ThreadPoolExecutor() as starting:  # they take seconds
+            servers = list(starting.map(partial(_served, stack), homes, VARIANTS.values()))
+        watches = {
+            name: _watch(home, server, stack)
+            for name, home, server in zip(VARIANTS, homes, servers, strict=True)
+        }
         began, pushes = time.perf_counter(), round(place.sizes.anchoring_seconds / INTERVAL)
         for number in range(pushes):
             _wait(watches.values(), lambda: time.perf_counter() > began + number * INTERVAL)  # noqa: B023
@@ -73,10 +81,12 @@ def _latencies(place: Place, tell: Tell) -> Figures:
     }
 
 
-def _watch(place: Place, name: str, stack: ExitStack) -> _Watch:
+def _served(stack: ExitStack, home: Home, environment: dict[str, str]) -> Server:
+    return stack.enter_context(home.served(environment=environment))
+
+
+def _watch(home: Home, server: Server, stack: ExitStack) -> _Watch:
     """A ledger that is served, with a client."""
-    home = _as_delivered(place, name)
-    server = stack.enter_context(home.served(environment=VARIANTS[name]))
     ledger = stack.enter_context(home.open())
     client = stack.enter_context(Client(server.url, home.api_key(Scope.PUSH), home.origin))
     return _Watch(ledger.store, home.origin, client)

@@ -25,7 +25,7 @@ from ledger.adapters.evm import address_of
 from ledger.adapters.keys import EvmKeyFile
 from ledger.bootstrap import Wired, create_api_key, initialise, open_ledger, open_store_only
 from ledger.records import Party, Role, Scope
-from ledger.settings import CONFIG, Settings
+from ledger.settings import CONFIG, PREFIX, Settings
 from ledger.types import Origin, PartyId, parse_origin
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 DATABASES = (SQLITE, POSTGRESQL)
 PROGRAM = str(Path(sys.executable).with_name("transfer-ledger"))
+_AT_ONCE = {f"{PREFIX}UNREADY_SECONDS": "0"}
+"""A server ends when it is told to: there is no load balancer that would have to hear of it first."""
 PARTY = Party(PartyId("acme"), "ACME Live", Role.PLATFORM, "CN")
 
 
@@ -72,7 +74,7 @@ class Home:
             lambda port: [PROGRAM, "--data", str(self.data), "serve", "--port", port, *options],
             "/readyz",
             self.data / "serve.log",
-            environment,
+            {**_AT_ONCE, **(environment or {})},
         ) as server:
             yield server
 

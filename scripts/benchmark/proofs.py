@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark import bulk
-from benchmark.apart import Job, apart
+from benchmark.apart import Job, together
 from benchmark.filling import seal_and_anchor
 from benchmark.meters import Figures, latencies, set_aside
 from benchmark.place import DATABASES, Home, Place
@@ -50,12 +50,14 @@ def measure(place: Place) -> Figures:
 
 def _on(place: Place, kind: str) -> Figures:
     sizes = place.sizes.leaves[kind]
-    _require_room(place, max(sizes))
-    homes = []
-    for size in sizes:
-        homes.append(home := place.ledger(kind, f"proofs-{size}"))
-        with place.show.step(f"{kind}: a log of {size:,} leaves") as told:
-            apart(Job("a log", fill, {"home": home.arguments(), "leaves": size}), place.log, told)
+    _require_room(place, sum(sizes))
+    homes = [place.ledger(kind, f"proofs-{size}") for size in sizes]
+    jobs = [
+        Job(f"{kind}: a log of {size:,} leaves", fill, {"home": home.arguments(), "leaves": size})
+        for home, size in zip(homes, sizes, strict=True)
+    ]
+    with place.show.steps([job.title for job in jobs]) as tells:
+        together(jobs, place.log, tells)
     with ExitStack() as stack, place.show.step(f"{kind}: {place.sizes.proofs} proofs out of each") as told:
         logs = []
         for home, size in zip(homes, sizes, strict=True):

@@ -148,8 +148,7 @@ Ask: TypeAlias = Callable[[Query], int]
 
 def measure(place: Place) -> Figures:
     """The part `queries`."""
-    accesses = place.sizes.accesses
-    sizes = (accesses // 10, accesses)
+    sizes = place.sizes.logs
     wanted = [Wanted(kind, order, n) for order in (ORDERED, SHUFFLED) for n in sizes for kind in DATABASES]
     filled(place, wanted)
     figures: Figures = {}

@@ -99,8 +99,7 @@ QUESTIONS: dict[str, tuple[Ask, Ask]] = {
 
 def measure(place: Place) -> Figures:
     """The part `questions`."""
-    accesses = place.sizes.accesses
-    sizes = (accesses // 10, accesses)
+    sizes = place.sizes.logs
     filled(place, [Wanted(kind, ORDERED, n) for n in sizes for kind in DATABASES])
     figures: Figures = {}
     for kind in DATABASES:

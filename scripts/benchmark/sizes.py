@@ -43,6 +43,11 @@ class Sizes:
     left_out: tuple[str, ...] = ()
     """Parts that are measured only if they are asked for."""
 
+    @property
+    def logs(self) -> tuple[int, int]:
+        """Accesses of the small and of the large log."""
+        return self.accesses // 10, self.accesses
+
 
 FULL = Sizes(
     name="full",
@@ -68,14 +73,14 @@ QUICK = Sizes(
     connections=(1, 4),
     turn_seconds=0.6,
     turn_events=12_000,
-    sustained_seconds=1.0,
-    appends={1: 100, 100: 20, 1000: 8},
-    peer_proofs=100,
+    sustained_seconds=0.5,
+    appends={1: 60, 100: 20, 1000: 6},
+    peer_proofs=50,
     tree_leaves=1_000_000,
     leaves={SQLITE: (10_000, 50_000), POSTGRESQL: (10_000, 20_000)},
     proofs=100,
-    anchoring_seconds=4.0,
-    accesses=9_000,
+    anchoring_seconds=3.0,
+    accesses=5_000,
     packages=(9_000, 24_000),
     repeats=3,
     left_out=("queries", "questions", "projecting"),
