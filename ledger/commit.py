@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ledger.admission import CheckedSignature
 from ledger.disclosure import parse_disclosures
@@ -29,8 +30,7 @@ class PushStatus(StrEnum):
     DUPLICATE = "duplicate"
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """One pushed event: where it stands, and which of the push's receipts covers it."""
 
     statement: Statement
@@ -160,17 +160,17 @@ class PushWork:
     def _committed(self, statement: Statement) -> Committed:
         entry = make_entry(statement, self.origin, self.party, self.received)
         return Committed(
-            position=Position(self._size + len(self.fresh)),
-            leaf=leaf_hash(entry),
-            entry=entry,
-            disclosures=statement.texts,
-            key=statement.key,
-            type=statement.type,
-            phase=statement.phase,
-            subject=statement.subject,
-            time=statement.time,
-            party=self.party,
-            received=self.received,
+            Position(self._size + len(self.fresh)),
+            leaf_hash(entry),
+            entry,
+            statement.texts,
+            statement.key,
+            statement.type,
+            statement.phase,
+            statement.subject,
+            statement.time,
+            self.party,
+            self.received,
         )
 
     @property

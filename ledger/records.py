@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ledger.anchor import ContractRef
 from ledger.batch import BatchHeader
@@ -95,8 +96,7 @@ class ApiKey:
     revoked: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """An event as it stands in the log for ever, with the disclosures that have not been erased.
 
     `entry` are the committed bytes and `leaf` their leaf hash; `disclosures` are base64url texts (`ledger.disclosure`).

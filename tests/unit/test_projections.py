@@ -145,7 +145,7 @@ def test_projecting_again_gives_the_same() -> None:
 def test_a_disclosure_of_another_event_is_refuted() -> None:
     mine = committed("access", ACCESS, shown=set())
     other = committed("access", ACCESS | {"principal": "somebody else"}, shown={"principal"})
-    forged = Committed(**{f: getattr(mine, f) for f in mine.__slots__} | {"disclosures": other.disclosures})
+    forged = Committed(**{f: getattr(mine, f) for f in mine._fields} | {"disclosures": other.disclosures})
     with pytest.raises(IntegrityError, match="position 7 is not what was committed"):
         project([forged])
 
