@@ -44,24 +44,24 @@ def accept(
         InvalidEvent: one or more events are refused; `details["problems"]` places each.
         TooLarge: too many events, or one that is too large.
     """
-    reader, visible, salts = (
-        StatementReader(),
-        partial(_visible, opaque=opaque),
-        partial(draw_salts, random_bytes),
-    )
+    reader, salts = StatementReader(), partial(draw_salts, random_bytes)
+    type_of = partial(catalogue.check_event, allow_opaque=opaque)
     problems: list[dict[str, str]] = []
     count = 0
     statements: list[Statement] = []
     unsalted: list[tuple[Event, frozenset[str]]] = []
+    plain = True
     for number, value in enumerate(values):
         if number == most:
             raise TooLarge("too many events at once", expected=f"at most {most}")
         try:
             if signed:
-                statements.append(reader.read(value, visible))
+                statements.append(reader.read(value, lambda event: type_of(event).visible))
             else:
                 event = parse_event(value)
-                unsalted.append((event, visible(event)))
+                type_ = type_of(event)
+                unsalted.append((event, type_.visible))
+                plain = plain and type_.plain
         except InvalidEvent as error:
             found = error.details.get("problems", [{"at": "", "problem": error.message}])
             count += len(found)
@@ -74,8 +74,9 @@ def accept(
                 f"event {number}: {error.message}", expected=error.expected, got=error.got
             ) from None
         if len(unsalted) == _AT_ONCE:
-            statements += commit_events(unsalted, salts)
+            statements += commit_events(unsalted, salts, plain=plain)
             unsalted.clear()
+            plain = True
     if problems:
         first = problems[0]
         raise InvalidEvent(
@@ -83,12 +84,7 @@ def accept(
             advice="Nothing of this push was taken; correct it and push it whole again.",
             details={"problems": problems},
         )
-    statements += commit_events(unsalted, salts)
+    statements += commit_events(unsalted, salts, plain=plain)
     if not statements:
         raise InvalidEvent("nothing to push", expected="at least one event")
     return statements
-
-
-def _visible(event: Event, *, opaque: bool) -> frozenset[str]:
-    """The members that the event's type keeps visible. Raises InvalidEvent unless it is a good event of its type."""
-    return catalogue.check_event(event, allow_opaque=opaque).visible

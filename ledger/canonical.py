@@ -148,12 +148,11 @@ def encode(value: Value) -> bytes:
 
 
 def are_plain(values: Sequence[Value]) -> bool:
-    """Whether `encode_each` may be told so: of these, and of what holds them, two levels deep at most.
+    """Whether `encode_each` may be told so: of these, of what they hold, and of what holds them, a level deep at most.
 
     What is put around them may have texts, which are plain, and names in ASCII.
     """
-    listed = list(values)
-    return _is_plain(listed, 1) and _has_ascii_names(listed)
+    return _is_plain(list(values), 0, floats=False, named=True)
 
 
 def encode_each(values: Sequence[Value], *, plain: bool) -> list[bytes]:
@@ -208,17 +207,18 @@ def parse_canonical(data: bytes) -> Object:
 # --- Plain values ------------------------------------------------------------------------------------------------
 
 
-def _is_plain(value: Value, depth: int, *, floats: bool = False) -> bool:
+def _is_plain(value: Value, depth: int, floats: bool = False, named: bool = False) -> bool:
     """Whether there is no float in a value, no integer out of range and nothing nested too deep.
 
-    With `floats`, those are plain that are not beyond the integers: larger ones may have been spelled as integers.
+    With `floats`, those are plain that are not beyond the integers: larger ones may have been spelled as integers. With
+    `named`, names have to be in ASCII.
     """
     kind = type(value)
     if kind is dict or kind is list:
-        if depth == MAX_DEPTH:
+        if depth == MAX_DEPTH or (named and kind is dict and not "".join(value).isascii()):  # type: ignore[arg-type]
             return False
         for member in value.values() if kind is dict else value:  # type: ignore[union-attr]
-            if type(member) is not str and not _is_plain(member, depth + 1, floats=floats):
+            if type(member) is not str and not _is_plain(member, depth + 1, floats, named):
                 return False
         return True
     if kind is int or (floats and kind is float):

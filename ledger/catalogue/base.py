@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -189,6 +190,11 @@ class EventType:
         }
 
     @property
+    def plain(self) -> bool:
+        """Whether data of this type, if it is good, is plain (`canonical.are_plain`): no member need be looked at."""
+        return _says_plain(self.model)
+
+    @property
     def fingerprint(self) -> Digest:
         """SHA-256 of what an event of this type has to keep to, in canonical JSON: schema, phases, visible members.
 
@@ -226,6 +232,37 @@ class EventType:
         return problems
 
 
+@cache
+def _says_plain(model: type[Data]) -> bool:
+    schema = model.model_json_schema()
+    return _allows_plain_only(schema, schema.get("$defs", {}))
+
+
+def _allows_plain_only(schema: Any, definitions: Mapping[str, Any], within: tuple[str, ...] = ()) -> bool:
+    """Whether what a JSON Schema allows is certainly plain: no numbers with a fraction, no names that it does not name.
+
+    `within` are the definitions that the schema is part of: one that is part of itself nests without end.
+    """
+    match schema:
+        case {"$ref": str(place)}:
+            name = place.removeprefix("#/$defs/")
+            return name not in within and _allows_plain_only(definitions[name], definitions, (*within, name))
+        case {"anyOf": list(parts)}:
+            return all(_allows_plain_only(part, definitions, within) for part in parts)
+        case {"type": "string" | "boolean" | "null"}:
+            return True
+        case {"type": "integer", "minimum": int(least), "maximum": int(most)}:
+            return least >= -MAX_INTEGER and most <= MAX_INTEGER
+        case {"type": "array", "items": items}:
+            return _allows_plain_only(items, definitions, within)
+        case {"type": "object", "properties": dict(members), "additionalProperties": False}:
+            return "".join(members).isascii() and all(
+                _allows_plain_only(member, definitions, within) for member in members.values()
+            )
+        case _:
+            return False
+
+
 _OPAQUE_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+")
 
 
@@ -240,6 +277,7 @@ class OpaqueType:
 
     name: str
     visible: frozenset[str] = frozenset()
+    plain = False
 
     def check(self, event: Event) -> None:
         """Raise `InvalidEvent` unless `event` may be kept under this name."""

@@ -9,14 +9,26 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import jsonschema_rs
 import pytest
+from pydantic import Field, JsonValue, create_model
 
 from ledger import catalogue
-from ledger.canonical import Object
-from ledger.catalogue.base import BEFORE, NAMESPACE, PROPOSED, Country, Data, EventType, OpaqueType, Text
+from ledger.canonical import Object, are_plain
+from ledger.catalogue.base import (
+    BEFORE,
+    NAMESPACE,
+    PROPOSED,
+    Count,
+    Country,
+    Data,
+    EventType,
+    OpaqueType,
+    Text,
+    Time,
+)
 from ledger.catalogue.shared import PartyRole
 from ledger.disclosure import SALT_BYTES
 from ledger.entry import Phase, parse_event
@@ -499,6 +511,69 @@ def in_other_words() -> type[Data]:
 
 
 NOTE = EventType("note", "Note", "注", BEFORE, Note, frozenset({"country"}))
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_good_data_of_a_plain_type_is_plain(kind: str) -> None:
+    value = event(kind)
+    type_ = catalogue.check_event(parse_event(value))
+    assert are_plain([value["data"]]) or not type_.plain
+
+
+def test_what_is_pushed_most_is_plain() -> None:
+    assert {t.kind for t in catalogue.newest_types() if t.plain} >= {
+        "access",
+        "hop",
+        "segment",
+        "storage",
+        "consent",
+    }
+
+
+class Within(Data):
+    number: Count
+    words: list[Literal["a", "b"]] | None = None
+
+
+class Chain(Data):
+    next: Chain | None = None
+
+
+def of(type_: Any, name: str = "member") -> EventType:
+    """A type with one member, of this type."""
+    return replace(NOTE, model=create_model("Of", __base__=Data, **{name: (type_, ...)}), visible=frozenset())
+
+
+@pytest.mark.parametrize(
+    "type_", [Text, Country, Count, bool, Time, Literal["a"], Within, list[Within], Within | None]
+)
+def test_a_type_is_plain_of_texts_integers_in_range_and_booleans(type_: Any) -> None:
+    assert of(type_).plain
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        float,
+        int,
+        Annotated[int, Field(ge=0, le=2**53)],
+        Annotated[int, Field(ge=-(2**53), le=0)],
+        Any,
+        JsonValue,
+        dict[str, str],
+        list[dict[str, bool]],
+        Within | float,
+        Chain,
+    ],
+)
+def test_a_type_is_not_plain_that_may_hold_anything_else(type_: Any) -> None:
+    assert not of(type_).plain
+    assert not of(list[type_]).plain
+
+
+def test_a_type_is_not_plain_with_a_name_that_orjson_would_sort_otherwise() -> None:
+    assert not of(Text, "名").plain
+    assert not OpaqueType("com.example.heartbeat").plain
 
 
 def test_a_published_type_stays_as_it_is() -> None:
