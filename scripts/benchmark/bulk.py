@@ -8,10 +8,11 @@ these logs reads a key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from benchmark.events import START
-from benchmark.place import PARTY
+from benchmark.meters import Figures
+from benchmark.place import PARTY, Home
 from benchmark.show import Tell
 from ledger.canonical import Object
 from ledger.entry import Phase
@@ -44,7 +45,7 @@ EVENT: Object = {
 }
 
 
-def committed(position: int, entry: bytes, disclosures: tuple[str, ...] = ()) -> Committed:
+def committed(position: int, entry: bytes, disclosures: Sequence[str] = ()) -> Committed:
     """An event at a position, with whatever for an entry."""
     return Committed(
         position=Position(position),
@@ -67,6 +68,17 @@ def append(store: Store, origin: Origin, events: Sequence[Committed]) -> None:
         transaction.append(events, StoredReceipt(events[0].position, len(events), "no receipt\n"))
 
 
+def fill(home: dict[str, Any], accesses: int, tell: Tell) -> Figures:
+    """Fill a bare ledger (`filling`). Runs apart."""
+    opened = Home.of(**home)
+    with opened.open() as ledger:
+        for start in range(0, accesses, AT_ONCE):
+            stop = min(start + AT_ONCE, accesses)
+            append(ledger.store, opened.origin, [committed(n, b"%d" % n) for n in range(start, stop)])
+            tell(stop, accesses)
+    return {"events": accesses}
+
+
 def multiply(pipeline: Pipeline, origin: Origin, count: int, tell: Tell) -> None:
     """Push one event to an empty log, and append copies of it under other ids until there are `count` events."""
     pipeline.push(origin, PARTY.id, [EVENT])
@@ -75,9 +87,8 @@ def multiply(pipeline: Pipeline, origin: Origin, count: int, tell: Tell) -> None
     for start in range(1, count, AT_ONCE):
         stop = min(start + AT_ONCE, count)
         events = [
-            replace(
-                committed(n, b"%sevent-%010d%s" % (before, n, after), first.disclosures),
-                received=first.received,
+            committed(n, b"%sevent-%010d%s" % (before, n, after), first.disclosures)._replace(
+                received=first.received
             )
             for n in range(start, stop)
         ]

@@ -3,6 +3,7 @@
     ordered     pushed in batches of 1,000 through the pipeline, in order of time; sealed, anchored, projected
     told        the same, not projected: all that evidence needs
     shuffled    accesses alone, at any time of the year in no order; appended and projected through `Store`, not sealed
+    bare        the same, of one time and not projected: all that sealing needs
 
 Two are filled at a time, each in a process of its own.
 """
@@ -33,7 +34,7 @@ from ledger.types import Origin, Position
 
 T = TypeVar("T")
 
-ORDERED, TOLD, SHUFFLED = "ordered", "told", "shuffled"
+ORDERED, TOLD, SHUFFLED, BARE = "ordered", "told", "shuffled", "bare"
 PUSH = 1000
 PROJECTED_AT_ONCE = 8192
 SETTLE_SECONDS = 600.0
@@ -148,7 +149,7 @@ def seal_and_anchor(pipeline: Pipeline, origin: Origin) -> None:
         pipeline.anchor(origin)
 
 
-_FILL = {ORDERED: push_and_project, TOLD: push_in_order, SHUFFLED: append_shuffled}
+_FILL = {ORDERED: push_and_project, TOLD: push_in_order, SHUFFLED: append_shuffled, BARE: bulk.fill}
 
 
 def groups(values: Iterable[T], size: int) -> Iterator[list[T]]:

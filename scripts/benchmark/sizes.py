@@ -36,6 +36,8 @@ class Sizes:
     """Of pushing events whose way to the chain is timed."""
     accesses: int
     """Accesses of the large log; the small one has a tenth."""
+    sealed: int
+    """Accesses in the log that is sealed through the store."""
     packages: tuple[int, int]
     """Accesses in the logs whose evidence packages are verified, the smaller first: enough for all cores."""
     repeats: int
@@ -63,6 +65,7 @@ FULL = Sizes(
     proofs=2000,
     anchoring_seconds=60.0,
     accesses=1_000_000,
+    sealed=1_000_000,
     packages=(100_000, 1_000_000),
     repeats=50,
 )
@@ -81,6 +84,7 @@ QUICK = Sizes(
     proofs=100,
     anchoring_seconds=3.0,
     accesses=5_000,
+    sealed=50_000,
     packages=(9_000, 24_000),
     repeats=3,
     left_out=("queries", "questions", "projecting"),
@@ -100,6 +104,7 @@ SMOKE = Sizes(
     proofs=10,
     anchoring_seconds=0.5,
     accesses=500,
+    sealed=500,
     packages=(50, 500),
     repeats=2,
 )

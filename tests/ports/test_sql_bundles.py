@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 from typing import Any, cast
 
@@ -127,7 +126,7 @@ def test_disclosures_of_one_event_are_erased_from_among_others(store: SqlStore) 
     left = unpack(packed, 5)
     left[2] = b""
     run(store, "UPDATE bundle_disclosures SET packed = :packed", packed=pack(left))
-    events[2] = replace(events[2], disclosures=())
+    events[2] = events[2]._replace(disclosures=())
     assert list(store.scan(ORIGIN, Position(0), Position(5))) == events
     run(store, "DELETE FROM bundle_disclosures")
     assert [one.disclosures for one in store.scan(ORIGIN, Position(0), Position(5))] == [()] * 5

@@ -73,7 +73,7 @@ def event(position: int, **changes: Any) -> Committed:
         party=ACME.id,
         received=START + position,
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def receipt_of(events: Sequence[Committed]) -> StoredReceipt:
