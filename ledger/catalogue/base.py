@@ -191,7 +191,10 @@ class EventType:
 
     @property
     def plain(self) -> bool:
-        """Whether data of this type, if it is good, is plain (`canonical.are_plain`): no member need be looked at."""
+        """Whether data of this type, if it is good, is plain (`canonical.are_plain`): no member need be looked at.
+
+        Models are strict (`Data`), so what their JSON Schema calls a text or an integer is one.
+        """
         return _says_plain(self.model)
 
     @property

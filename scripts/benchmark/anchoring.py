@@ -1,8 +1,9 @@
 """From push to anchor on the managed Anvil, and what an anchored event costs in gas.
 
-A ledger as `init` makes it and `serve` runs it, with its default settings, is pushed two events a second; the time
-runs until a signed checkpoint holds the event's batch. Most of it is waiting: a batch is closed when its oldest event
-is `seal_seconds` (10) old. A second ledger, at the same time, has one second for that.
+A ledger as `init` makes it and `serve` runs it, with its default settings (but that it ends when it is told to, and
+not a second later), is pushed two events a second; the time runs until a signed checkpoint holds the event's batch.
+Most of it is waiting: a batch is closed when its oldest event is `seal_seconds` (10) old. A second ledger, at the same
+time, has one second for that.
 
 Gas is measured on batches of the contract itself, from the 65th on, where the tree's words are warm. It depends on the
 batches of a transaction and not on their events, so that a batch's events share it.

@@ -1,8 +1,8 @@
 """Logs that are written past the pipeline, through `Store` alone: large ones in short time.
 
-What is committed looks like what the pipeline commits, but nothing was pushed: all events of such a log are one event
-under different ids. Keys ascend, so that a database fills its index as fast as it can; nothing that is measured on
-these logs reads a key.
+What `multiply` commits looks like what the pipeline commits, but nothing was pushed: all events of such a log are one
+event under different ids. Those of `fill` say nothing at all. Keys ascend, so that a database fills its index as fast
+as it can; nothing that is measured on these logs reads a key.
 """
 
 from __future__ import annotations

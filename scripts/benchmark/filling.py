@@ -1,9 +1,9 @@
-"""Ledgers filled with the accesses of a year (`accesses`). Several parts read them, so each is filled once in a run.
+"""Ledgers filled with the accesses of a year (`accesses`), or as many events. Each is filled once in a run.
 
     ordered     pushed in batches of 1,000 through the pipeline, in order of time; sealed, anchored, projected
     told        the same, not projected: all that evidence needs
     shuffled    accesses alone, at any time of the year in no order; appended and projected through `Store`, not sealed
-    bare        the same, of one time and not projected: all that sealing needs
+    bare        so many events that say nothing (`bulk`), neither projected nor sealed: all that sealing needs
 
 Two are filled at a time, each in a process of its own.
 """
@@ -52,6 +52,10 @@ class Wanted:
     def name(self) -> str:
         return f"{self.order}-{self.accesses}"
 
+    @property
+    def what(self) -> str:
+        return "events" if self.order == BARE else "accesses"
+
 
 @dataclass(frozen=True, slots=True)
 class Filled:
@@ -69,7 +73,7 @@ def filled(place: Place, wanted: Sequence[Wanted]) -> list[Filled]:
     for pair in groups(missing, 2):
         homes = [place.ledger(one.kind, one.name) for one in pair]
         jobs = [
-            Job(f"{one.kind}: {one.accesses:,} accesses, {one.order}", _FILL[one.order],
+            Job(f"{one.kind}: {one.accesses:,} {one.what}, {one.order}", _FILL[one.order],
                 {"home": home.arguments(), "accesses": one.accesses})
             for one, home in zip(pair, homes, strict=True)
         ]  # fmt: skip

@@ -75,7 +75,7 @@ def _require_room(place: Place, leaves: int) -> None:
     free = shutil.disk_usage(place.folder).free
     if free < leaves * BYTES_OF_A_LEAF:
         raise BenchFailed(
-            f"a log of {leaves:,} leaves needs about {leaves * BYTES_OF_A_LEAF / 1e9:.0f} GB in {place.folder},"
+            f"logs of {leaves:,} leaves need about {leaves * BYTES_OF_A_LEAF / 1e9:.0f} GB in {place.folder},"
             f" and {free / 1e9:.0f} GB are free: name a larger disk with --folder, or take --quick"
         )
 

@@ -120,6 +120,23 @@ def test_a_full_disk_is_unavailable_and_changes_nothing(sqlite_url: str) -> None
     store.close()
 
 
+def test_a_session_that_postgresql_ends_is_told_as_what_ended_it() -> None:
+    with running_postgres() as url:
+        store = open_store(url, patience=2)
+        register(store)
+        for count in (1, 3):  # one row is inserted, more are copied
+            events = [event(number) for number in range(count)]
+            with (
+                pytest.raises(StoreUnavailable, match="The server is stopping or starting"),
+                store.writing(ORIGIN) as transaction,
+            ):
+                _terminate_others(url)
+                transaction.append(events, receipt_of(events))
+        append_some(store, 2)
+        assert store.head(ORIGIN).size == 2
+        store.close()
+
+
 def test_postgresql_that_stops_is_unavailable() -> None:
     with running_postgres() as url:
         store = open_store(url, patience=2)

@@ -1,8 +1,8 @@
-"""What every push says to the database, said to the driver itself: SQLAlchemy's own way takes longer than the database.
+"""What is said to the driver itself, past SQLAlchemy, whose way takes longer than the database: most of a commit.
 
 Statements have `?` for their values, which go to the driver as they are, so this is for integers, bytes, and text that
-both databases hold (`columns.held`). Bytes are given as `bytearray`: of a `bytes` object Python's sqlite3 asks whether
-it would rather be something else, which takes longer than to store it.
+both databases hold (`columns.held`). Of a `bytes` object Python's sqlite3 asks whether it would rather be something
+else, which takes longer than to store it: so the bytes of rows are given as `bytearray`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import psycopg
 from sqlalchemy import Connection, Table
 
 from ledger.adapters.sql.faults import translate_driver
+from ledger.errors import LedgerError
 
 Values: TypeAlias = "tuple[int | bytearray | str, ...]"
 """A row, in the order of its table's columns."""
+
+_ERRORS = (sqlite3.Error, psycopg.Error, UnicodeDecodeError)
 
 _WANTED_OF_SQLITE = "SELECT position FROM events WHERE log = ? AND key IN ({})"
 
@@ -42,8 +45,8 @@ def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) 
             return driver.execute(statement, values).fetchall()
         cursor = driver.execute(statement.replace("?", "%b"), values)
         return cursor.fetchall() if cursor.description else []
-    except (sqlite3.Error, psycopg.Error, UnicodeDecodeError) as error:
-        raise translate_driver(error) from None
+    except _ERRORS as error:
+        raise _told(connection, error) from None
 
 
 def insert_rows(connection: Connection, table: Table, rows: Iterable[Values]) -> None:
@@ -60,8 +63,8 @@ def insert_rows(connection: Connection, table: Table, rows: Iterable[Values]) ->
         driver: Any = connection.connection.driver_connection
         try:
             driver.executemany(insert, listed)
-        except sqlite3.Error as error:
-            raise translate_driver(error) from None
+        except _ERRORS as error:
+            raise _told(connection, error) from None
 
 
 @cache
@@ -90,5 +93,16 @@ def _copy(connection: Connection, table: Table, statement: str, rows: Iterable[V
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
-    except psycopg.Error as error:
-        raise translate_driver(error) from None
+    except _ERRORS as error:
+        raise _told(connection, error) from None
+
+
+def _told(connection: Connection, error: Exception) -> LedgerError:
+    """The ledger's error for one of a driver's. SQLAlchemy is told of a session that is over.
+
+    It would try to roll that back, and what then fails says less than what ended it.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection) and driver.closed:
+        connection.invalidate(error)
+    return translate_driver(error)

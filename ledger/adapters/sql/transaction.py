@@ -44,9 +44,9 @@ _anchoring = AnchoringRow.table().c
 _batch = BatchRow.table().c
 _checkpoint = CheckpointRow.table().c
 
-# SQLAlchemy takes longer over a statement that it sees for the first time than the database takes to run it.
 _PLACES = ", ".join(f"{name} = ?" for name in LogHead.__slots__)
 _MOVE_HEAD = f"UPDATE {HeadRow.__tablename__} SET {_PLACES} WHERE log = ?"  # noqa: S608
+# SQLAlchemy takes longer over a statement that it sees for the first time than the database takes to run it.
 _into = cache(insert)
 
 
