@@ -1,7 +1,7 @@
 """Ledgers filled with the accesses of a year (`accesses`), or as many events. Each is filled once in a run.
 
     ordered     pushed in batches of 1,000 through the pipeline, in order of time; sealed, anchored, projected
-    told        the same, not projected: all that evidence needs
+    anchored    the same, not projected: all that evidence needs
     shuffled    accesses alone, at any time of the year in no order; appended and projected through `Store`, not sealed
     bare        so many events that say nothing (`bulk`), neither projected nor sealed: all that sealing needs
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -34,7 +34,9 @@ from ledger.types import Origin, Position
 
 T = TypeVar("T")
 
-ORDERED, TOLD, SHUFFLED, BARE = "ordered", "told", "shuffled", "bare"
+ORDERED, ANCHORED, SHUFFLED, BARE = "ordered", "anchored", "shuffled", "bare"
+_MORE = {ANCHORED: ORDERED, BARE: SHUFFLED}
+"""What else has all that a part needs of these."""
 PUSH = 1000
 PROJECTED_AT_ONCE = 8192
 SETTLE_SECONDS = 600.0
@@ -65,6 +67,13 @@ class Filled:
     wanted: Wanted
     events: int
     figures: Figures
+
+
+def sharing(place: Place, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """What is wanted; instead of a log of a size that other parts read as well, the one that they need."""
+    return [
+        replace(one, order=_MORE[one.order]) if one.accesses in place.sizes.logs else one for one in wanted
+    ]
 
 
 def filled(place: Place, wanted: Sequence[Wanted]) -> list[Filled]:
@@ -153,7 +162,7 @@ def seal_and_anchor(pipeline: Pipeline, origin: Origin) -> None:
         pipeline.anchor(origin)
 
 
-_FILL = {ORDERED: push_and_project, TOLD: push_in_order, SHUFFLED: append_shuffled, BARE: bulk.fill}
+_FILL = {ORDERED: push_and_project, ANCHORED: push_in_order, SHUFFLED: append_shuffled, BARE: bulk.fill}
 
 
 def groups(values: Iterable[T], size: int) -> Iterator[list[T]]:

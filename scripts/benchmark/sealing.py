@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from benchmark.apart import Job, apart
-from benchmark.filling import BARE, SHUFFLED, Wanted, filled
+from benchmark.filling import BARE, Wanted, filled, sharing
 from benchmark.meters import Figures, metered
 from benchmark.place import DATABASES, Home, Place
 from ledger.batch import close_batch
@@ -24,10 +24,8 @@ def measure(place: Place) -> Figures:
     leaves = place.sizes.tree_leaves
     with place.show.step(f"a batch of {leaves:,} leaves in memory"):
         figures: Figures = {"memory": apart(Job("sealing", in_memory, {"leaves": leaves}), place.log)}
-    # A log that other parts read as well is filled as these need it.
-    number = place.sizes.sealed
-    wanted = [Wanted(kind, SHUFFLED if number in place.sizes.logs else BARE, number) for kind in DATABASES]
-    for log in filled(place, wanted):
+    wanted = [Wanted(kind, BARE, place.sizes.sealed) for kind in DATABASES]
+    for log in filled(place, sharing(place, wanted)):
         home = log.home
         with place.show.step(f"{home.kind}: {log.events:,} leaves through the store"):
             figures[home.kind] = apart(Job("sealing", through_store, home.arguments()), place.log)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.apart import Job, apart
-from benchmark.filling import ORDERED, TOLD, Filled, Wanted, filled
+from benchmark.filling import ANCHORED, Filled, Wanted, filled, sharing
 from benchmark.meters import Figures, Meter, metered
 from benchmark.place import PROGRAM, SQLITE, Home, Place
 from benchmark.processes import failed, ran_through
@@ -30,10 +30,8 @@ FOREVER = 4_000_000_000_000
 
 def measure(place: Place) -> Figures:
     """The part `verification`."""
-    # A log that other parts read as well is filled as these need it.
-    orders = dict.fromkeys(place.sizes.logs, ORDERED)
-    wanted = [Wanted(SQLITE, orders.get(number, TOLD), number) for number in place.sizes.packages]
-    small, large = filled(place, wanted)
+    wanted = [Wanted(SQLITE, ANCHORED, number) for number in place.sizes.packages]
+    small, large = filled(place, sharing(place, wanted))
     packages = [place.folder / f"evidence-{log.events}.zip" for log in (small, large)]
     figures: Figures = {}
     with place.show.step(f"evidence packages of {small.events:,} and {large.events:,} events"):

@@ -206,8 +206,10 @@ def receipt(row: AnyRow) -> StoredReceipt:
 
 
 def receipt_values(value: StoredReceipt, log_number: int) -> Values:
-    digest = row_digest(ReceiptRow.table().name, (log_number, value.first, value.count, value.note))
-    return log_number, value.first, value.count, held(value.note), bytearray(digest)
+    row = digested(
+        ReceiptRow, {"log": log_number, "first": value.first, "count": value.count, "note": value.note}
+    )
+    return log_number, value.first, value.count, held(value.note), bytearray(row["digest"])
 
 
 def signature(row: AnyRow) -> PushSignature:
