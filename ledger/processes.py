@@ -2,7 +2,7 @@
 
 They are spawned, so they take nothing of this one's threads and locks along. Ctrl-C is this one's to answer, and they
 end with it, also if it is killed. Where they cannot be (a script that does its work on import), or are killed, this one
-goes on alone.
+goes on alone. What lets other threads go on while it works needs none, and is spread over threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
@@ -104,24 +104,38 @@ class Pool:
             log.warning("processes lost", tries_left=self._left)
 
 
-def spread(function: Callable[[T], R], items: Iterable[T], processes: int) -> Generator[R]:
-    """As `map`, in order and in bounded memory, by so many processes."""
-    if processes == 1:
+def spread(
+    function: Callable[[T], R], items: Iterable[T], workers: int, *, threads: bool = False
+) -> Generator[R]:
+    """As `map`, in order and in bounded memory, by so many processes, or threads of this one."""
+    if workers == 1:
         yield from map(function, items)
-        return
-    ahead = _AHEAD * processes
-    waiting: deque[Callable[[], R]] = deque()
-    with closing(Passage()) as passage, _executor(processes, passage) as pool:
-        try:
+    elif threads:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from _in_order(pool, (pool.submit(function, item).result for item in items), workers)
+    else:
+        with closing(Passage()) as passage, _executor(workers, passage) as pool:
             # What was in a place before has been answered by then.
-            for place, item in zip(cycle(range(ahead + 1)), items, strict=False):
-                waiting.append(_submitted(pool, function, item, passage, place))
-                if len(waiting) > ahead:
-                    yield waiting.popleft()()
-            while waiting:
+            places = cycle(range(_AHEAD * workers + 1))
+            answers = (
+                _submitted(pool, function, item, passage, place)
+                for place, item in zip(places, items, strict=False)
+            )
+            yield from _in_order(pool, answers, workers)
+
+
+def _in_order(pool: Executor, answers: Iterable[Callable[[], R]], workers: int) -> Generator[R]:
+    """What these answer, each of which is asked for when so many behind it have been submitted."""
+    waiting: deque[Callable[[], R]] = deque()
+    try:
+        for answer in answers:
+            waiting.append(answer)
+            if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft()()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while waiting:
+            yield waiting.popleft()()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _submitted(

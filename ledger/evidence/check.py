@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
+from ledger import native
 from ledger.anchor import Anchor
 from ledger.batch import BatchHeader
 from ledger.canonical import Object
@@ -57,7 +58,7 @@ from ledger.merkle import tree_root
 from ledger.note import VerifierKey, open_note
 from ledger.processes import spread
 from ledger.proof import parse_anchor
-from ledger.types import Digest, Position, from_base64, log_id
+from ledger.types import Digest, Position, digests, from_base64, log_id
 
 _FEW = 10_000
 """Events that are checked before processes would have started."""
@@ -102,7 +103,7 @@ def check_package(
     progress: Progress = lambda done, total: None,
     *,
     party_keys: Sequence[VerifierKey] = (),
-    watch: Watch = lambda header, leaves: None,
+    watch: Watch | None = None,
     processes: int | None = None,
 ) -> PackageReport:
     """Steps 1–11.
@@ -157,7 +158,7 @@ class _Check:
         key: VerifierKey,
         progress: Progress,
         party_keys: Sequence[VerifierKey],
-        watch: Watch,
+        watch: Watch | None,
         processes: int,
     ) -> None:
         self.archive = archive
@@ -266,29 +267,32 @@ class _Check:
         found = _Found(manifest, PushCheck(pushes, manifest.origin, self.party_keys, period))
         remaining = iter(headers)
         header = next(remaining, None)
-        leaves: list[Digest] = []
+        leaves = bytearray()
         with closing(self._tallies(manifest)) as tallies:
             for tally in tallies:
                 found.add(tally)
-                start, stop = 0, len(tally.leaves)
+                start, stop = 0, len(tally.received)
                 while start < stop:
                     if header is None:
                         raise PackageRefuted(
                             "more entries than the batches hold", step="batches", expected=manifest.events
                         )
-                    some = slice(start, start + header.leaf_count - len(leaves))
+                    held = len(leaves) // Digest.SIZE
+                    some = slice(start, start + header.leaf_count - held)
+                    hashes = slice(start * Digest.SIZE, some.stop * Digest.SIZE)
                     found.pushes.add(
-                        header.first_leaf + len(leaves),
+                        Position(header.first_leaf + held),
                         tally.parties[some],
-                        tally.statements[some],
+                        digests(tally.statements[hashes]),
                         tally.received[some],
                     )
-                    leaves += tally.leaves[some]
-                    if len(leaves) == header.leaf_count:
-                        _check_root(header, leaves)
-                        self.watch(header, leaves)
+                    leaves += tally.leaves[hashes]
+                    if len(leaves) == header.leaf_count * Digest.SIZE:
+                        _check_root(header, bytes(leaves))
+                        if self.watch is not None:
+                            self.watch(header, digests(bytes(leaves)))
                         found.batch_received.append(tally.received[some][-1])
-                        header, leaves = next(remaining, None), []
+                        header, leaves = next(remaining, None), bytearray()
                     start = some.stop
                 if tally.failure:
                     raise tally.failure
@@ -307,8 +311,10 @@ class _Check:
     def _tallies(self, manifest: Manifest) -> Generator[Tally]:
         [file] = [file for file in manifest.files if file.name == ENTRIES]
         blocks = read_file(self.archive, file)
-        processes = self.processes if manifest.events > _FEW else 1
-        return spread(partial(check_run, manifest), runs(blocks, manifest.first_event), processes)
+        workers = self.processes if manifest.events > _FEW else 1
+        check, items = partial(check_run, manifest), runs(blocks, manifest.first_event)
+        # The native part works in several threads at once; Python does not.
+        return spread(check, items, workers, threads=native.library is not None)
 
     def _anchors(self, manifest: Manifest) -> tuple[Anchor, ...]:
         anchors = []
@@ -339,8 +345,9 @@ class _Check:
         return (parse_line(name, line, *names) for line in read_lines(self.archive, name))
 
 
-def _check_root(header: BatchHeader, leaves: Sequence[Digest]) -> None:
-    if (root := tree_root(leaves)) != header.root:
+def _check_root(header: BatchHeader, leaves: bytes) -> None:
+    root = Digest(native.library.tree_root(leaves)) if native.library else tree_root(digests(leaves))
+    if root != header.root:
         raise PackageRefuted(
             f"the entries do not rebuild batch {header.batch_no}",
             step="batches",

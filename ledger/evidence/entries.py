@@ -9,9 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from io import BytesIO
-from itertools import repeat
+from dataclasses import dataclass, field
 from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
@@ -21,60 +19,43 @@ from ledger.entry import Entry, parse_entry
 from ledger.errors import InputError, PackageRefuted, VerificationError
 from ledger.evidence.lines import MAX_LINE, as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
-from ledger.evidence.plain import Checked, check_plain
-from ledger.merkle import leaf_hashes
+from ledger.evidence.plain import Checked, check_plain, lines_of
+from ledger.merkle import leaf_hash
 from ledger.statement import statement_of
-from ledger.types import Digest, PartyId, digests
-
-_AT_ONCE = 50
-"""Lines that are tried together to be plain. If a disclosure is out of form, none of them are."""
+from ledger.types import PartyId
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive lines, of which the first should be of position `first`."""
+    """So many consecutive lines, of which the first should be of position `first`; the last may have no end."""
 
     first: int
+    lines: int
     text: bytes
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         # As a buffer the text need not go through a pipe (`ledger.passage`).
-        return Run, (self.first, PickleBuffer(self.text) if int(protocol) >= 5 else self.text)
-
-    @property
-    def lines(self) -> list[bytes]:
-        """Each with its end; the last of a member may have none."""
-        return BytesIO(self.text).readlines()
+        return Run, (self.first, self.lines, PickleBuffer(self.text) if int(protocol) >= 5 else self.text)
 
 
 @dataclass(slots=True)
 class Tally:
     """What a run of lines was shown to hold, as far as it was; `failure` is why not further.
 
-    `leaves`, `received` (Unix milliseconds) and `parties` are the entries', in order; so are `statements`, the leaf
-    hashes of what the parties said, but there are none where the package has no signed push. The counts are of entries
-    within the period.
+    `leaves` (leaf hashes, one behind the other), `received` (Unix milliseconds) and `parties` are the entries', in
+    order; so are `statements`, the leaf hashes of what the parties said, but there are none where the package has no
+    signed push. The counts are of entries within the period.
     """
 
-    leaves: list[Digest] = field(default_factory=list)
+    leaves: bytes = b""
     received: list[int] = field(default_factory=list)
     parties: list[PartyId] = field(default_factory=list)
-    statements: list[Digest] = field(default_factory=list)
+    statements: bytes = b""
     by_phase: Counter[str] = field(default_factory=Counter)
     by_type: Counter[str] = field(default_factory=Counter)
     disclosed: int = 0
     withheld: int = 0
     failure: VerificationError | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # From one process to another a digest by itself takes longer than computing it.
-        members = {item.name: getattr(self, item.name) for item in fields(self)}
-        leaves, statements = (b"".join(members.pop(name)) for name in ("leaves", "statements"))
-        return _made_again, (leaves, statements, members)
-
-
-def _made_again(leaves: bytes, statements: bytes, members: dict[str, Any]) -> Tally:
-    return Tally(leaves=digests(leaves), statements=digests(statements), **members)
 
 
 def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
@@ -83,24 +64,25 @@ def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
     for block in blocks:
         whole, end, rest = block.rpartition(b"\n")
         if end:
-            yield (run := Run(first, begun + whole + end))
-            first, begun = first + run.text.count(b"\n"), rest
+            text = begun + whole + end
+            yield (run := Run(first, text.count(b"\n"), text))
+            first, begun = first + run.lines, rest
         else:
             begun += rest
         if len(begun) > MAX_LINE:
             break
     if begun:
-        yield Run(first, begun)
+        yield Run(first, 1, begun)
 
 
 def check_run(manifest: Manifest, run: Run) -> Tally:
     """Check a run of lines by themselves, up to the first that fails."""
-    lines, checked = run.lines, list[Checked]()
+    checked = list[Checked]()
     failure = None
     try:
         with naming(step="batches"):
-            for start in range(0, len(lines), _AT_ONCE):
-                _check_lines(manifest, run.first + start, lines[start : start + _AT_ONCE], checked)
+            for line in _check_lines(manifest, run):
+                checked.append(line)
     except VerificationError as error:
         failure = error
     return _tally(manifest, checked, failure)
@@ -112,16 +94,18 @@ def check_order(before: int, after: int, position: int) -> None:
         raise PackageRefuted("an entry was received before the one before it", step="entries", got=position)
 
 
-def _check_lines(manifest: Manifest, first: int, lines: Sequence[bytes], checked: list[Checked]) -> None:
-    """Add what these lines hold to that of the lines before them."""
-    for number, plain in enumerate(check_plain(manifest.origin, first, lines)):
-        before = checked[-1].received if checked else None
-        if plain is None:
-            checked.append(_check_line(manifest, first + number, lines[number], before))
-        else:
-            if before is not None:
-                check_order(before, plain.received, first + number)
-            checked.append(plain)
+def _check_lines(manifest: Manifest, run: Run) -> Iterator[Checked]:
+    """What each line holds, up to the first that fails."""
+    found = check_plain(manifest.origin, run.first, run.lines, run.text, signed=manifest.signed)
+    lines = lines_of(run.text) if None in found else []
+    before = None
+    for number, plain in enumerate(found):
+        position = run.first + number
+        if plain is not None and before is not None:
+            check_order(before, plain.received, position)
+        line = plain or _check_line(manifest, position, lines[number], before)
+        before = line.received
+        yield line
 
 
 def _check_line(manifest: Manifest, position: int, line: bytes, before: int | None) -> Checked:
@@ -133,23 +117,30 @@ def _check_line(manifest: Manifest, position: int, line: bytes, before: int | No
     if before is not None:
         check_order(before, entry.received, position)
     shown = _count_disclosures(value, entry)
-    phase, type_ = entry.attributes["phase"], entry.attributes["type"]
-    return Checked(data, entry.received, entry.party, phase, type_, len(entry.sd), shown)
+    return Checked(
+        leaf_hash(data),
+        leaf_hash(statement_of(data, manifest.origin, entry.party, entry.received))
+        if manifest.signed
+        else b"",
+        entry.received,
+        entry.party,
+        entry.attributes["phase"],
+        entry.attributes["type"],
+        len(entry.sd),
+        shown,
+    )
 
 
 def _tally(manifest: Manifest, checked: Sequence[Checked], failure: VerificationError | None) -> Tally:
     if not checked:
         return Tally(failure=failure)
-    entries, received, parties, phases, types, committed, shown = zip(*checked, strict=True)
-    statements = (
-        map(statement_of, entries, repeat(manifest.origin), parties, received) if manifest.signed else ()
-    )
+    leaves, statements, received, parties, phases, types, committed, shown = zip(*checked, strict=True)
     inside = slice(bisect_left(received, manifest.since), bisect_left(received, manifest.until))
     return Tally(
-        leaves=digests(b"".join(leaf_hashes(entries))),
+        leaves=b"".join(leaves),
         received=list(received),
         parties=list(parties),
-        statements=digests(b"".join(leaf_hashes(statements))),
+        statements=b"".join(statements) if manifest.signed else b"",
         by_phase=Counter(phases[inside]),
         by_type=Counter(types[inside]),
         disclosed=sum(shown[inside]),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.ledgers import PARTY, Bed, LedgerMaker
 
-from ledger import canonical
+from ledger import canonical, native
 from ledger.adapters.keys import FileKeyring
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.entry import event_time
@@ -39,6 +39,7 @@ from ledger.evidence.manifest import (
     FileDigest,
     Manifest,
 )
+from ledger.evidence.plain import lines_of
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey, parse_note, sign_note
 from ledger.ports import Signer
@@ -297,9 +298,10 @@ def test_lines_are_the_same_however_they_come_in_blocks() -> None:
     text = b"one\n\ntwo\r\nthree\x0b\n" + b"x" * 30 + b"\nno end"
     for size in range(1, len(text) + 1):
         made = list(runs((text[at : at + size] for at in range(0, len(text), size)), 7))
-        assert [line for run in made for line in run.lines] == io.BytesIO(text).readlines()
+        assert [line for run in made for line in lines_of(run.text)] == io.BytesIO(text).readlines()
+        assert [run.lines for run in made] == [len(lines_of(run.text)) for run in made]
         assert [run.first - 7 for run in made] == [
-            sum(len(before.lines) for before in made[:number]) for number in range(len(made))
+            sum(before.lines for before in made[:number]) for number in range(len(made))
         ]
 
 
@@ -320,13 +322,18 @@ def test_a_line_that_is_too_long_is_refused_without_its_end(
 
 @pytest.fixture
 def spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let even a small package be checked a few lines at a time, by several processes."""
+    """Let even a small package be checked a few lines at a time, by several processes or threads."""
     monkeypatch.setattr("ledger.evidence.check._FEW", 0)
     monkeypatch.setattr("ledger.evidence.lines.BLOCK", 5000)
 
 
 @pytest.mark.usefixtures("spread_out")
-def test_several_processes_find_what_one_finds(case: Case) -> None:
+@pytest.mark.parametrize("by", ["processes", "threads"])
+def test_several_find_what_one_finds(case: Case, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "processes":
+        monkeypatch.setattr(native, "library", None)
+    elif native.library is None:
+        pytest.skip("no native part")
     assert check_package(io.BytesIO(case.data), case.key, processes=2) == case.check(case.data)
     for attack in ("an entry altered", "an entry added", "the last entry removed", "disclosures swapped"):
         change, step = CHANGES[attack]

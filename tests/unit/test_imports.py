@@ -39,6 +39,7 @@ LAYERS = [
     {
         "ledger.ports",
         "ledger.paging",
+        "ledger.native",
         "ledger.passage",
         "ledger.processes",
         "ledger.telemetry",

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger import canonical
+from ledger import canonical, native
 from ledger.disclosure import disclosed_names, parse_disclosure
 from ledger.errors import InputError, MalformedInput
 from ledger.evidence import entries
@@ -101,10 +101,9 @@ def lines(*middle: bytes) -> list[bytes]:
     return [GOOD, *middle, line(len(middle) + 1, TEXTS)]
 
 
-def exactly(run: Run) -> Tally:
-    """As `check_run`, with no line taken for a plain one."""
-    with patch.object(entries, "check_plain", lambda origin, first, lines: [None] * len(lines)):
-        return check_run(MANIFEST, run)
+NOT_NATIVE = patch.object(native, "library", None)
+EXACT = patch.object(entries, "check_plain", lambda origin, first, count, text, *, signed: [None] * count)
+"""No line is taken for a plain one."""
 
 
 def told(tally: Tally) -> Any:
@@ -115,28 +114,47 @@ def told(tally: Tally) -> Any:
 
 
 def alike(run: Sequence[bytes]) -> Tally:
-    """The verdict on these lines, which is the same for the exact check."""
-    whole = Run(0, b"".join(run))
-    checked, exact = check_run(MANIFEST, whole), exactly(whole)
-    assert told(checked) == told(exact)
+    """The verdict on these lines, which is the same whether they are looked at natively, by Python, or exactly."""
+    text = b"".join(run)
+    whole = Run(0, text.count(b"\n") + (not text.endswith(b"\n")), text)
+    checked = check_run(MANIFEST, whole)
+    for other in (NOT_NATIVE, EXACT):
+        with other:
+            assert told(checked) == told(check_run(MANIFEST, whole))
     return checked
 
 
-def is_plain(one: bytes, position: int = 1) -> bool:
-    return check_plain(ORIGIN, position, [one]) != [None]
+def is_plain(one: bytes, position: int = 1, *, by: str = "python") -> bool:
+    with patch.object(native, "library", native.library if by == "native" else None):
+        return check_plain(ORIGIN, position, 1, one, signed=True) != [None]
+
+
+def is_natively_plain(one: bytes, position: int = 1) -> bool:
+    assert native.library is not None
+    lines = native.library.read_lines(one, position, 1, longest=len(one), statements=True)
+    return bool(next(plain for *_, plain in lines))
+
+
+needs_native = pytest.mark.skipif(native.library is None, reason="no native part: there was no C compiler")
 
 
 # --- what is plain ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "", "x", "日本 \u2028\x7f😀", 'a "quoted" \\ word/\b\f\n\r\t', 0, -1, 10**14, 1.5, -0.25, True, False, None,
-        [], {}, ["JP", "SG"], [[1], {"a": [{"b": None}]}], {"rating": "adequate", "country": "JP"}, 2**53 - 1, 1e300,
-    ],
-    ids=repr,
-)  # fmt: skip
+VALUES = [
+    "", "x", "日本 \u2028\x7f😀", 'a "quoted" \\ word/\b\f\n\r\t', 0, -1, 10**14, 1.5, -0.25, True, False, None,
+    [], {}, ["JP", "SG"], [[1], {"a": [{"b": None}]}], {"rating": "adequate", "country": "JP"},
+]  # fmt: skip
+NOT_NATIVE_VALUES = [
+    2**53 - 1,
+    1e300,
+    "\x01",
+    {str(n): n for n in range(33)},
+    [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],
+]
+
+
+@pytest.mark.parametrize("value", VALUES + NOT_NATIVE_VALUES, ids=repr)
 def test_whatever_is_disclosed_a_line_of_the_ledgers_is_plain(value: Any) -> None:
     texts = [spelled(array(1, "before", 1)), spelled(array(2, "value", value)), spelled(array(3, "after", 3))]
     assert is_plain(line(1, texts))
@@ -195,6 +213,41 @@ def test_a_line_that_commits_to_nothing_is_plain() -> None:
     assert alike(lines(line(1, []))).failure is None
 
 
+@needs_native
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_nearly_all_that_is_disclosed_is_natively_plain(value: Any) -> None:
+    texts = [spelled(array(1, "before", 1)), spelled(array(2, "value", value)), spelled(array(3, "after", 3))]
+    assert is_natively_plain(line(1, texts))
+
+
+@needs_native
+@pytest.mark.parametrize("what", sorted(PLAIN_ENTRIES.keys() - {"visible text with an escape", "a float"}))
+def test_an_entry_is_natively_plain_with(what: str) -> None:
+    one = line(1, TEXTS, entry(TEXTS, **PLAIN_ENTRIES[what]))
+    assert is_natively_plain(one) == one.isascii()
+
+
+@needs_native
+@pytest.mark.parametrize("shown", [TEXTS[:0], TEXTS[:1], TEXTS[1:], TEXTS[::-1]])
+def test_a_line_is_natively_plain_whatever_part_of_it_is_disclosed(shown: list[str]) -> None:
+    assert is_natively_plain(line(1, shown, entry(TEXTS)))
+
+
+@needs_native
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 9, 33, 64])
+def test_a_line_is_natively_plain_with_so_many_disclosures(count: int) -> None:
+    texts = [spelled(array(n % 16, f"name-{n}", "x" * n)) for n in range(count)]
+    assert is_natively_plain(line(1, texts))
+    assert alike(lines(line(1, texts))).failure is None
+
+
+def test_more_disclosures_than_are_looked_at_natively_are_seen_alike() -> None:
+    texts = [spelled(array(n % 16, f"name-{n}", n)) for n in range(65)]
+    visible = {f"visible-{n:03}": n for n in range(65)}
+    assert alike(lines(line(1, texts))).failure is None
+    assert alike(lines(line(1, TEXTS, entry(TEXTS, data=visible)))).failure is None
+
+
 SOUND_BUT_NOT_PLAIN = {
     "white space": GOOD.replace(b'"entry":', b'"entry" : '),
     "another order": json.dumps(dict(reversed(json.loads(GOOD).items()))).encode() + b"\n",
@@ -211,7 +264,7 @@ def test_what_is_not_plain_is_checked_all_the_same(what: str) -> None:
     one = SOUND_BUT_NOT_PLAIN[what]
     assert not is_plain(one, 0)
     tally = alike([one, line(1, TEXTS)])
-    assert (tally.failure, len(tally.leaves)) == (None, 2)
+    assert (tally.failure, len(tally.received)) == (None, 2)
 
 
 # --- what is not sound --------------------------------------------------------------------------------------
@@ -313,7 +366,7 @@ def test_a_forged_disclosure_is_refused_though_the_entry_commits_to_it(attack: s
     texts = FORGED_DISCLOSURES[attack]
     tally = alike(lines(line(1, texts)))
     assert tally.failure is not None
-    assert (tally.failure.step, len(tally.leaves)) == ("disclosures", 1)
+    assert (tally.failure.step, len(tally.received)) == ("disclosures", 1)
 
 
 def replaced(old: str, new: str) -> Callable[[str], str]:
@@ -385,7 +438,7 @@ def test_a_forged_entry_is_refused_though_all_else_fits_it(attack: str, shown: l
     tally = alike(lines(line(1, shown, forged)))
     if attack not in {"a visible member that a disclosure has, too", "another digest"} or len(shown) > 2:
         assert tally.failure is not None
-        assert len(tally.leaves) == 1
+        assert len(tally.received) == 1
 
 
 FORGED_LINES: dict[str, bytes] = {
@@ -418,7 +471,7 @@ def test_a_forged_line_is_refused(attack: str) -> None:
     assert FORGED_LINES[attack] != line(1, TEXTS)
     tally = alike(lines(FORGED_LINES[attack]))
     assert tally.failure is not None
-    assert len(tally.leaves) == 1
+    assert len(tally.received) == 1
 
 
 # --- whatever else ------------------------------------------------------------------------------------------

@@ -43,14 +43,19 @@ def die_in_a_child(parent: int) -> int:
     return parent
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_results_come_in_order(processes: int) -> None:
-    assert list(spread(double, range(100), processes)) == list(range(0, 200, 2))
+WORKERS = pytest.mark.parametrize(
+    ("workers", "threads"), [(1, False), (2, False), (2, True)], ids=["one", "two processes", "two threads"]
+)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_what_one_raises_is_raised_at_its_place(processes: int) -> None:
-    results = spread(refuse_three, range(100), processes)
+@WORKERS
+def test_results_come_in_order(workers: int, threads: bool) -> None:
+    assert list(spread(double, range(100), workers, threads=threads)) == list(range(0, 200, 2))
+
+
+@WORKERS
+def test_what_one_raises_is_raised_at_its_place(workers: int, threads: bool) -> None:
+    results = spread(refuse_three, range(100), workers, threads=threads)
     assert list(itertools.islice(results, 3)) == [0, 1, 2]
     with pytest.raises(PackageRefuted) as caught:
         next(results)
@@ -100,7 +105,8 @@ def test_buffers_go_through_the_passage_and_into_one_place_after_another() -> No
     assert passage.put(0, items[0]) is None
 
 
-def test_few_items_are_taken_ahead() -> None:
+@pytest.mark.parametrize("threads", [False, True])
+def test_few_items_are_taken_ahead(threads: bool) -> None:
     taken = []
 
     def items() -> Iterator[int]:
@@ -108,7 +114,7 @@ def test_few_items_are_taken_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = spread(double, items(), 2)
+    results = spread(double, items(), 2, threads=threads)
     assert next(results) == 0
     assert len(taken) <= 5
     results.close()

@@ -1,0 +1,204 @@
+"""The native part: it answers what Python does, and touches no memory but what it was given.
+
+It reads what an attacker wrote, in a language that does not look where it reads. So it is compiled anew here, with the
+sanitizers of the compiler, which end the program where memory or arithmetic is misused, and given thousands of damaged
+lines, each in memory of exactly its size.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ledger import native
+from ledger.merkle import tree_root
+from ledger.native import build
+from tests.unit.test_plain_lines import (
+    FORGED_DISCLOSURES,
+    FORGED_ENTRIES,
+    FORGED_LINES,
+    GOOD,
+    PLAIN_ENTRIES,
+    SOUND_BUT_NOT_PLAIN,
+    TEXTS,
+    VALUES,
+    array,
+    entry,
+    line,
+    spelled,
+)
+
+DRIVER = Path(__file__).with_name("native_driver.c")
+SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+POSITION = 3
+
+needs_native = pytest.mark.skipif(native.library is None, reason="no native part: there was no C compiler")
+
+
+@pytest.fixture(scope="module", params=[(), ("-DLEDGER_PORTABLE",)], ids=["as built", "portable"])
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver with all sources, compiled with sanitizers."""
+    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    made = tmp_path_factory.mktemp("native") / "driver"
+    sources = [str(build.FOLDER / source) for source in build.SOURCES]
+    command = [compiler, "-std=c11", "-O1", "-I", str(build.FOLDER), "-o", str(made), str(DRIVER), *sources]
+    nothing = made.with_name("nothing.c")
+    nothing.write_text("int main(void) { return 0; }\n")
+    probe = subprocess.run([compiler, *SANITIZERS, "-o", str(made), str(nothing)], capture_output=True)
+    if probe.returncode:
+        pytest.skip("the compiler has no sanitizers")
+    subprocess.run([*command, *SANITIZERS, *request.param], check=True)
+    return made
+
+
+def driven(driver: Path, what: str, items: Iterable[bytes]) -> bytes:
+    told = b"".join(struct.pack("=I", len(item)) + item for item in items)
+    ran = subprocess.run([driver, what], input=told, capture_output=True)
+    assert ran.returncode == 0, ran.stderr.decode()[:3000]
+    return ran.stdout
+
+
+def messages() -> list[bytes]:
+    chance = random.Random(1)
+    return [chance.randbytes(size) for size in [*range(300), 1000, 65_536, 100_001]]
+
+
+def test_sha256_is_sha256(driver: Path) -> None:
+    assert driven(driver, "sha256", messages()) == b"".join(sha256(it).digest() for it in messages())
+
+
+@pytest.mark.parametrize("count", [*range(1, 70), 1000, 1023, 1024, 1025])
+@needs_native
+def test_a_root_is_that_of_the_tree(count: int) -> None:
+    assert native.library is not None
+    leaves = [sha256(b"%d" % number).digest() for number in range(count)]
+    assert native.library.tree_root(b"".join(leaves)) == tree_root(leaves)
+
+
+def test_a_root_is_made_within_its_memory(driver: Path) -> None:
+    many = [[sha256(b"%d" % number).digest() for number in range(count)] for count in range(1, 40)]
+    assert driven(driver, "root", map(b"".join, many)) == b"".join(map(tree_root, many))
+
+
+@needs_native
+@pytest.mark.parametrize("leaves", [b"", b"x", bytes(33)])
+def test_what_is_no_number_of_hashes_has_no_root(leaves: bytes) -> None:
+    assert native.library is not None
+    with pytest.raises(ValueError, match="not a whole number of hashes"):
+        native.library.tree_root(leaves)
+
+
+def corpus() -> list[bytes]:
+    """Lines of the position, good and forged."""
+    at = partial(line, POSITION)
+    values = [at([spelled(array(1, "one", 1)), spelled(array(2, "value", value))]) for value in VALUES]
+    entries = [at(TEXTS, entry(TEXTS, **changes)) for changes in PLAIN_ENTRIES.values()]
+    forged = [at(TEXTS, change(entry(TEXTS))) for change in FORGED_ENTRIES.values()]
+    return [at(TEXTS), at([]), *values, *entries, *forged, *map(at, FORGED_DISCLOSURES.values())] + [
+        it.replace(b'"position":1', b'"position":3')
+        for it in (*FORGED_LINES.values(), *SOUND_BUT_NOT_PLAIN.values())
+    ]
+
+
+def damaged(chance: random.Random, text: bytes, other: bytes) -> bytes:
+    """A text with one to three things wrong."""
+    for _ in range(chance.randint(1, 3)):
+        at, upto = sorted(chance.choices(range(len(text) + 1), k=2))
+        few = text[at : at + chance.randint(0, 4)]
+        put = chance.choice([b"", few * 2, chance.randbytes(1), b'"', b"\\", b"\n", b"\xe2", other[at:upto]])
+        text = text[:at] + put + text[at + len(few) if chance.random() < 0.8 else upto :]
+    return text
+
+
+def test_whatever_a_line_is_only_its_memory_is_read(driver: Path) -> None:
+    chance = random.Random(2)
+    lines = corpus()
+    good = line(POSITION, TEXTS)
+    cut = [good[:size] for size in range(len(good))]
+    items = [
+        *lines,
+        *cut,
+        *(it + b"\n" for it in cut),
+        *(it + b',"position":3}\n' for it in cut),
+        *(damaged(chance, chance.choice(lines), chance.choice(lines)) for _ in range(20_000)),
+    ]
+    seen = driven(driver, "lines", items)
+    if native.library is not None:
+        told = [
+            held
+            for it in items
+            for held in native.library.read_lines(
+                it, POSITION, it.count(b"\n") + 1, longest=len(it), statements=True
+            )
+        ]
+        assert list(struct.iter_unpack("=32s32s8I", seen)) == told
+        assert 100 < sum(plain for *_, plain in told) < len(told) / 2
+
+
+def test_lines_that_are_not_there_and_lines_that_are_too_long_are_not_plain() -> None:
+    if native.library is None:
+        pytest.skip("no native part")
+    text = line(0, TEXTS) + line(1, TEXTS)
+    read = partial(native.library.read_lines, text, 0, statements=False)
+    assert [plain for *_, plain in read(4, longest=len(GOOD))] == [1, 1, 0, 0]
+    assert [plain for *_, plain in read(2, longest=len(GOOD) - 1)] == [0, 0]
+    assert list(read(0, longest=len(GOOD))) == []
+
+
+# --- building and choosing ----------------------------------------------------------------------------------
+
+SHOWN = "from ledger import native; print(native.library is not None)"
+
+
+def shown(**environment: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", SHOWN],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@needs_native
+@pytest.mark.parametrize("said", ["no", "0", "False", "off"])
+def test_it_can_be_done_without(said: str) -> None:
+    assert shown() == "True"
+    assert shown(TRANSFER_LEDGER_NATIVE=said) == "False"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a library"], ids=["none", "empty", "garbage"])
+def test_what_is_no_library_is_done_without(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / build.LIBRARY
+    if content is not None:
+        path.write_bytes(content)
+    assert native.loaded(path) is None
+
+
+def test_without_a_compiler_nothing_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(build.NotBuilt, match="no C compiler"):
+        build.build(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["/no/such/compiler", "false"])
+def test_with_a_compiler_that_fails_nothing_is_built(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CC", command)
+    with pytest.raises(build.NotBuilt, match=command):
+        build.build(tmp_path)
+    assert list(tmp_path.iterdir()) == []
