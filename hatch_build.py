@@ -1,4 +1,4 @@
-"""What a wheel has that no checkout has: the native part, where a C compiler is at hand. Without it the wheel is pure."""
+"""What a wheel has that no checkout has: the native part, where there is a C compiler. Without it the wheel is pure."""
 
 import importlib.util
 import sysconfig

@@ -10,19 +10,25 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import pairwise
 from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
+from ledger import native
 from ledger.canonical import Object
 from ledger.disclosure import check_disclosures, parse_disclosures
 from ledger.entry import Entry, parse_entry
 from ledger.errors import InputError, PackageRefuted, VerificationError
+from ledger.evidence.held import Held, held_by, held_natively
 from ledger.evidence.lines import MAX_LINE, as_step, check_number, naming, parse_line, string, strings
 from ledger.evidence.manifest import ENTRIES, Manifest
-from ledger.evidence.plain import Checked, check_plain, lines_of
-from ledger.merkle import leaf_hash
-from ledger.statement import statement_of
+from ledger.evidence.plain import Checked, check_plain
 from ledger.types import PartyId
+
+_AT_ONCE, _IN_BETWEEN = 50, 5
+"""Lines that Python tries together to be plain: if a disclosure is out of form, none of them are. Fewer where most
+lines hold natively."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,13 @@ def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
     """All lines of a member that comes in blocks, some at a time. What is too long for a line comes without its end."""
     begun = b""
     for block in blocks:
-        whole, end, rest = block.rpartition(b"\n")
-        if end:
-            text = begun + whole + end
-            yield (run := Run(first, text.count(b"\n"), text))
-            first, begun = first + run.lines, rest
+        if end := block.rfind(b"\n") + 1:
+            text = b"".join((begun, memoryview(block)[:end]))
+            lines = native.library.line_feeds(text) if native.library else text.count(b"\n")
+            yield Run(first, lines, text)
+            first, begun = first + lines, block[end:]
         else:
-            begun += rest
+            begun += block
         if len(begun) > MAX_LINE:
             break
     if begun:
@@ -77,15 +83,14 @@ def runs(blocks: Iterable[bytes], first: int) -> Iterator[Run]:
 
 def check_run(manifest: Manifest, run: Run) -> Tally:
     """Check a run of lines by themselves, up to the first that fails."""
-    checked = list[Checked]()
+    held = Held()
     failure = None
     try:
         with naming(step="batches"):
-            for line in _check_lines(manifest, run):
-                checked.append(line)
+            _check_lines(manifest, run, held)
     except VerificationError as error:
         failure = error
-    return _tally(manifest, checked, failure)
+    return _tally(manifest, held, failure)
 
 
 def check_order(before: int, after: int, position: int) -> None:
@@ -94,18 +99,48 @@ def check_order(before: int, after: int, position: int) -> None:
         raise PackageRefuted("an entry was received before the one before it", step="entries", got=position)
 
 
-def _check_lines(manifest: Manifest, run: Run) -> Iterator[Checked]:
-    """What each line holds, up to the first that fails."""
-    found = check_plain(manifest.origin, run.first, run.lines, run.text, signed=manifest.signed)
-    lines = lines_of(run.text) if None in found else []
-    before = None
-    for number, plain in enumerate(found):
-        position = run.first + number
-        if plain is not None and before is not None:
-            check_order(before, plain.received, position)
-        line = plain or _check_line(manifest, position, lines[number], before)
-        before = line.received
-        yield line
+def _check_lines(manifest: Manifest, run: Run, held: Held) -> None:
+    """Add what each line holds, up to the first that fails: those natively that can be, and the others in between."""
+    at_once = _AT_ONCE if native.library is None else _IN_BETWEEN
+    text, at = BytesIO(run.text), 0
+    while (missing := run.lines - len(held)) > 0:
+        native_lines, at = held_natively(
+            run.text, at, run.first + len(held), missing, manifest.origin, signed=manifest.signed
+        )
+        _add_in_order(held, native_lines, run.first)
+        text.seek(at)
+        lines = [text.readline() for _ in range(min(at_once, run.lines - len(held)))]
+        at = text.tell()
+        _check_others(manifest, run.first + len(held), lines, held)
+
+
+def _add_in_order(held: Held, lines: Held, first: int) -> None:
+    """Add lines, up to one that was received before the one before it. `first` is the position of the first of all."""
+    before = held.received[-1:]
+    received = before + lines.received
+    if received == sorted(received):
+        held.add(lines)
+        return
+    late = next(number for number, (one, next_) in enumerate(pairwise(received)) if next_ < one)
+    lines.cut(late + 1 - len(before))
+    held.add(lines)
+    check_order(received[late], received[late + 1], first + len(held))
+
+
+def _check_others(manifest: Manifest, first: int, lines: Sequence[bytes], held: Held) -> None:
+    """Add what lines hold, the first of them of position `first`, up to one that fails."""
+    checked = list[Checked]()
+    try:
+        for number, plain in enumerate(check_plain(manifest.origin, first, lines)):
+            before = checked[-1].received if checked else held.received[-1] if held.received else None
+            if plain is None:
+                checked.append(_check_line(manifest, first + number, lines[number], before))
+            else:
+                if before is not None:
+                    check_order(before, plain.received, first + number)
+                checked.append(plain)
+    finally:
+        held.add(held_by(checked, manifest.origin, signed=manifest.signed))
 
 
 def _check_line(manifest: Manifest, position: int, line: bytes, before: int | None) -> Checked:
@@ -117,34 +152,22 @@ def _check_line(manifest: Manifest, position: int, line: bytes, before: int | No
     if before is not None:
         check_order(before, entry.received, position)
     shown = _count_disclosures(value, entry)
-    return Checked(
-        leaf_hash(data),
-        leaf_hash(statement_of(data, manifest.origin, entry.party, entry.received))
-        if manifest.signed
-        else b"",
-        entry.received,
-        entry.party,
-        entry.attributes["phase"],
-        entry.attributes["type"],
-        len(entry.sd),
-        shown,
-    )
+    phase, type_ = entry.attributes["phase"], entry.attributes["type"]
+    return Checked(data, entry.received, entry.party, phase, type_, len(entry.sd), shown)
 
 
-def _tally(manifest: Manifest, checked: Sequence[Checked], failure: VerificationError | None) -> Tally:
-    if not checked:
-        return Tally(failure=failure)
-    leaves, statements, received, parties, phases, types, committed, shown = zip(*checked, strict=True)
-    inside = slice(bisect_left(received, manifest.since), bisect_left(received, manifest.until))
+def _tally(manifest: Manifest, held: Held, failure: VerificationError | None) -> Tally:
+    inside = slice(bisect_left(held.received, manifest.since), bisect_left(held.received, manifest.until))
+    shown = sum(held.shown[inside])
     return Tally(
-        leaves=b"".join(leaves),
-        received=list(received),
-        parties=list(parties),
-        statements=b"".join(statements) if manifest.signed else b"",
-        by_phase=Counter(phases[inside]),
-        by_type=Counter(types[inside]),
-        disclosed=sum(shown[inside]),
-        withheld=sum(committed[inside]) - sum(shown[inside]),
+        leaves=bytes(held.leaves),
+        received=held.received,
+        parties=held.parties,
+        statements=bytes(held.statements),
+        by_phase=Counter(held.phases[inside]),
+        by_type=Counter(held.types[inside]),
+        disclosed=shown,
+        withheld=sum(held.committed[inside]) - shown,
         failure=failure,
     )
 

@@ -5,10 +5,10 @@ takes several times longer than hashing it. A line is *plain* if it is spelled a
 
     {"disclosures":["…","…"],"entry":"{\\"data\\":{\\"_sd\\":[…],\\"_sd_alg\\":\\"sha-256\\",…},\\"event\\":{…},…}","position":7}
 
-Nearly all of these the native part shows to hold, where there is one (`ledger.native`). Of the others, the pieces stand
-where they stand in every other line, so they are cut out and matched, and what they share with lines before is looked
-up. The disclosures of many lines are read together; and where an entry is wholly disclosed, its digests need not be
-read: they are those of the disclosures, sorted, or something is wrong.
+Where there is the native part, it shows that for lines in a row (`check_natively`). By Python alone it goes as follows.
+Its pieces stand where they stand in every other one, so they are cut out and matched, and what they share with lines
+before is looked up. The disclosures of many lines are read together; and where an entry is wholly disclosed, its
+digests need not be read: they are those of the disclosures, sorted, or something is wrong.
 
 Nothing is refused here. What is not shown to hold is left to `entries`, be it wrong or only spelled in another way.
 """
@@ -16,19 +16,15 @@ Nothing is refused here. What is not shown to hold is left to `entries`, be it w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from io import BytesIO
-from itertools import repeat
 from typing import NamedTuple
 
-from ledger import canonical, native
+from ledger import canonical
 from ledger.disclosure import digests_of_ascii, disclosed_names
-from ledger.entry import ATTRIBUTES, DIGEST, REQUIRED, Phase, event_time
+from ledger.entry import ATTRIBUTES, DIGEST, REQUIRED, event_time
 from ledger.errors import MalformedInput
 from ledger.evidence.lines import MAX_LINE
-from ledger.merkle import leaf_hashes
-from ledger.statement import statement_of
 from ledger.types import Origin, PartyId, parse_party_id, parse_time
 
 _SHOWN, _NOTHING_SHOWN = b'{"disclosures":["', b'{"disclosures":[],"entry":'
@@ -53,20 +49,10 @@ _MAX_VISIBLE = 4096
 """Characters of visible members that are kept in mind; with more, a line is not plain."""
 
 
-_AT_ONCE = 50
-"""Lines that Python reads together. If a disclosure of them is out of form, none of them is plain."""
-_PHASES = tuple(map(str, Phase))
-
-
 class Checked(NamedTuple):
-    """What a line was shown to hold.
+    """What a line was shown to hold. `received` is Unix milliseconds, `committed` and `shown` count members."""
 
-    `leaf` is the entry's leaf hash and `statement` that of what the party said, or empty where it is not wanted.
-    `received` is Unix milliseconds, `committed` and `shown` count members.
-    """
-
-    leaf: bytes
-    statement: bytes
+    data: bytes
     received: int
     party: PartyId
     phase: str
@@ -88,81 +74,22 @@ class _Line(NamedTuple):
     texts: list[bytes]
 
 
-def check_plain(origin: Origin, first: int, count: int, text: bytes, *, signed: bool) -> list[Checked | None]:
-    """What each of the `count` lines of a text holds, the first of position `first`; None where that is not shown.
-
-    Args:
-        signed: whether statements' leaf hashes are wanted, too.
-    """
-    if native.library is None:
-        checked: list[Checked | None] = [None] * count
-    else:
-        lines_read = native.library.read_lines(text, first, count, longest=MAX_LINE, statements=signed)
-        checked = _natively(origin, text, lines_read)
-    rest = [number for number, line in enumerate(checked) if line is None]
-    lines = lines_of(text) if rest else []
-    for start in range(0, len(rest), _AT_ONCE):
-        numbers = rest[start : start + _AT_ONCE]
-        numbered = [(first + number, lines[number]) for number in numbers]
-        for number, line in zip(numbers, _by_python(origin, numbered, signed=signed), strict=True):
-            checked[number] = line
-    return checked
-
-
-def lines_of(text: bytes) -> list[bytes]:
-    """Each with its end; the last of a member may have none."""
-    return BytesIO(text).readlines()
-
-
-def _natively(origin: Origin, text: bytes, lines: Iterable[native.Line]) -> list[Checked | None]:
-    checked: list[Checked | None] = []
-    for line in lines:
-        leaf, statement, added, added_size, at, size, phase, committed, shown, plain = line
-        said = _said_there(text[added : added + added_size], origin) if plain else None
-        if said is None:
-            checked.append(None)
-        else:
-            type_ = _text(text[at : at + size])
-            checked.append(Checked(leaf, statement, *said, _PHASES[phase], type_, committed, shown))
-    return checked
-
-
-def _by_python(
-    origin: Origin, numbered: Sequence[tuple[int, bytes]], *, signed: bool
-) -> list[Checked | None]:
-    read = [_read(origin, position, line) for position, line in numbered]
+def check_plain(origin: Origin, first: int, lines: Sequence[bytes]) -> list[Checked | None]:
+    """What each line holds, the first of them of position `first`; None where that is not shown."""
+    read = [_read(origin, position, line) for position, line in enumerate(lines, first)]
     texts = [text for line in read if line for text in line.texts]
     try:
         names = disclosed_names(texts)
     except MalformedInput:
-        return [None] * len(read)
+        return [None] * len(lines)
     digests = digests_of_ascii(texts)
-    held: list[_Line | None] = []
+    checked: list[Checked | None] = []
     start = 0
     for line in read:
         stop = start + len(line.texts) if line else start
-        is_held = line and _is_opened(line, names[start:stop], digests[start:stop])
-        held.append(line if is_held else None)
+        checked.append(line and _opened(line, names[start:stop], digests[start:stop]))
         start = stop
-    return _hashed(origin, held, signed=signed)
-
-
-def _hashed(origin: Origin, lines: Sequence[_Line | None], *, signed: bool) -> list[Checked | None]:
-    entries = [line.data for line in lines if line]
-    leaves = iter(leaf_hashes(entries))
-    statements: Iterator[bytes] = repeat(b"")
-    if signed:
-        statements = iter(
-            leaf_hashes(statement_of(line.data, origin, line.party, line.received) for line in lines if line)
-        )
-    return [line and _checked(line, next(leaves), next(statements)) for line in lines]
-
-
-def _checked(line: _Line, leaf: bytes, statement: bytes) -> Checked:
-    committed = (len(line.sd) + 1) // 46
-    return Checked(
-        leaf, statement, line.received, line.party, line.phase, line.type, committed, len(line.texts)
-    )
+    return checked
 
 
 def _read(origin: Origin, position: int, line: bytes) -> _Line | None:
@@ -194,19 +121,22 @@ def _read_entry(origin: Origin, entry: str, texts: list[bytes]) -> _Line | None:
     phase, time, type_, added = found.groups()
     members = entry[sd_end + len(_VISIBLE) : event]
     visible = _visible_names(members) if len(members) <= _MAX_VISIBLE else None
-    said = _said(added, origin)
+    said = said_by(added, origin)
     if visible is None or said is None or not _is_day(time[:10]):
         return None
     return _Line(entry.encode(), *said, phase, type_, entry[len(_COMMITTED) : sd_end], visible, texts)
 
 
-def _is_opened(line: _Line, names: Sequence[str], digests: list[str]) -> bool:
-    """Whether each disclosure opens one digest of its entry, under a name of its own."""
+def _opened(line: _Line, names: Sequence[str], digests: list[str]) -> Checked | None:
+    """The line, if each disclosure opens one digest of its entry, under a name of its own."""
+    data, received, party, phase, type_, sd, visible, texts = line
     # Equal texts would have equal names: where names differ, so do digests.
-    if len({*line.visible, *names}) != len(line.visible) + len(names):
-        return False
-    is_all = bool(digests) and '"' + '","'.join(sorted(digests)) + '"' == line.sd
-    return is_all or _is_among(digests, line.sd)
+    if len({*visible, *names}) != len(visible) + len(names):
+        return None
+    is_all = bool(digests) and '"' + '","'.join(sorted(digests)) + '"' == sd
+    if not is_all and not _is_among(digests, sd):
+        return None
+    return Checked(data, received, party, phase, type_, (len(sd) + 1) // 46, len(texts))
 
 
 def _is_among(digests: list[str], sd: str) -> bool:
@@ -234,24 +164,16 @@ def _visible_names(members: str) -> frozenset[str] | None:
 
 
 @lru_cache(maxsize=256)
-def _said(added: str, origin: Origin) -> tuple[int, PartyId] | None:
-    """When an entry of this log was received, and of whom; None if what the ledger added says otherwise."""
+def said_by(added: str, origin: Origin) -> tuple[int, PartyId] | None:
+    """When an entry of this log was received, and of whom; None if what the ledger added says otherwise.
+
+    `added` stands in the entry behind its event, from its comma on.
+    """
     found = _ADDED.fullmatch(added)
     try:
         return (parse_time(found[3]), parse_party_id(found[2])) if found and found[1] == origin else None
     except MalformedInput:
         return None
-
-
-@lru_cache(maxsize=256)
-def _said_there(added: bytes, origin: Origin) -> tuple[int, PartyId] | None:
-    """As `_said`, spelled as within a line."""
-    return _said(added.replace(b'\\"', b'"').decode("ascii"), origin)
-
-
-@lru_cache(maxsize=256)
-def _text(ascii_: bytes) -> str:
-    return ascii_.decode("ascii")
 
 
 @lru_cache(maxsize=4096)

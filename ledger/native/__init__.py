@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 
 from ledger.native.build import LIBRARY
 
@@ -23,16 +22,62 @@ VARIABLE = "TRANSFER_LEDGER_NATIVE"
 _FORM = 1
 """Of the functions and of what they write; the library says which is its own."""
 _HASH = 32
-_LINE = Struct("=32s32s8I")
+_NUMBERS, _NUMBER = 9, 4
+"""How many numbers are told of a line, and the bytes of each."""
 
 
-Line = tuple[bytes, bytes, int, int, int, int, int, int, int, int]
-"""What one line holds.
+@dataclass(frozen=True, slots=True)
+class PlainLines:
+    """What lines hold, the first of them at `start` of a text, up to `end`: in each column as many items as lines.
 
-(leaf hash of its entry, that of the statement or zeros; where in the text stands, and in how many bytes, what the
-ledger added to the statement, from its comma on; where the type; number of the phase; how many members are committed
-to, and shown; whether it is plain: if not, nothing else is said)
-"""
+    `leaves` and `statements` are leaf hashes of entries and of statements, one behind the other; `statements` is empty
+    where they are not wanted. In `added` and `types` are numbers of lines, each of the first line for certain that has
+    the same text there, for `added_text` and `type_text`. `phases` are numbers in the order of `ledger.entry.Phase`.
+    """
+
+    text: bytes
+    start: int
+    end: int
+    leaves: bytes
+    statements: bytes
+    numbers: memoryview
+
+    def _column(self, number: int) -> list[int]:
+        return self.numbers[number::_NUMBERS].tolist()
+
+    @property
+    def added(self) -> list[int]:
+        return self._column(2)
+
+    @property
+    def types(self) -> list[int]:
+        return self._column(5)
+
+    @property
+    def phases(self) -> list[int]:
+        return self._column(6)
+
+    @property
+    def committed(self) -> list[int]:
+        """How many members are committed to."""
+        return self._column(7)
+
+    @property
+    def shown(self) -> list[int]:
+        """How many members are disclosed."""
+        return self._column(8)
+
+    def added_text(self, line: int) -> bytes:
+        """What the ledger added to a line's statement, from its comma on, as it is spelled in the line."""
+        return self._text(line * _NUMBERS)
+
+    def type_text(self, line: int) -> bytes:
+        """A line's type."""
+        return self._text(line * _NUMBERS + 3)
+
+    def _text(self, number: int) -> bytes:
+        at = self.start + self.numbers[number]
+        return self.text[at : at + self.numbers[number + 1]]
 
 
 class Library:
@@ -47,20 +92,47 @@ class Library:
         library = ctypes.CDLL(str(path))
         if library.ledger_prepare() != _FORM:
             raise AttributeError("a library of another form")
-        size, bytes_, out = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p
+        size, text, out = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p
         self._plain_lines = library.ledger_plain_lines
-        self._plain_lines.argtypes = [bytes_, size, size, ctypes.c_uint64, size, ctypes.c_int, out]
+        self._plain_lines.restype = size
+        self._plain_lines.argtypes = [
+            text, size, size, ctypes.c_uint64, size, out, out, out, ctypes.POINTER(size)
+        ]  # fmt: skip
+        self._line_feeds = library.ledger_line_feeds
+        self._line_feeds.argtypes, self._line_feeds.restype = [text, size], size
         self._tree_root = library.ledger_tree_root
-        self._tree_root.argtypes, self._tree_root.restype = [bytes_, size, out], None
+        self._tree_root.argtypes, self._tree_root.restype = [text, size, out], None
 
-    def read_lines(
-        self, text: bytes, first: int, count: int, *, longest: int, statements: bool
-    ) -> Iterator[Line]:
-        """What each of so many lines holds, the first of them of the position `first`; none if over `longest` bytes."""
-        lines = ctypes.create_string_buffer(max(count, 1) * _LINE.size)
-        if self._plain_lines(text, len(text), longest, first, count, statements, lines):
-            raise MemoryError
-        return _LINE.iter_unpack(lines.raw[: count * _LINE.size])
+    def plain_lines(
+        self, text: bytes, start: int, first: int, count: int, *, longest: int, statements: bool
+    ) -> PlainLines:
+        """What lines of a text hold from `start` on: at most `count`, and up to the first that is not plain.
+
+        Args:
+            first: the position that the first of them should be of.
+            longest: how many bytes a plain line has at most.
+            statements: whether their leaf hashes are wanted.
+        """
+        numbers, leaves = bytearray(count * _NUMBERS * _NUMBER), bytearray(count * _HASH)
+        told = bytearray(count * _HASH) if statements else None
+        read = ctypes.c_size_t()
+        lines = self._plain_lines(
+            text[start:] if start else text, len(text) - start, longest, first, count,
+            _address(numbers), _address(leaves), told and _address(told), read,
+        )  # fmt: skip
+        end = lines * _HASH
+        return PlainLines(
+            text,
+            start,
+            start + read.value,
+            bytes(leaves[:end]),
+            bytes(told[:end]) if told else b"",
+            memoryview(numbers).cast("I")[: lines * _NUMBERS],
+        )
+
+    def line_feeds(self, text: bytes) -> int:
+        """As `text.count(b"\\n")`, which looks at each byte by itself before Python 3.13."""
+        return int(self._line_feeds(text, len(text)))
 
     def tree_root(self, leaves: bytes) -> bytes:
         """As `ledger.merkle.tree_root`, of leaf hashes one behind the other, at least one."""
@@ -69,6 +141,10 @@ class Library:
         root = ctypes.create_string_buffer(_HASH)
         self._tree_root(leaves, len(leaves) // _HASH, root)
         return root.raw
+
+
+def _address(buffer: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
 def loaded(path: Path) -> Library | None:

@@ -21,13 +21,10 @@
 /* What a plain line was shown to hold. `added` and `type` are where their text is in what was given, as it is spelled
    there: `added` is what the ledger added to the statement, from its comma on. */
 typedef struct {
-    uint8_t leaf[SHA256_SIZE];
-    uint8_t statement[SHA256_SIZE];  /* its leaf hash; zeros if statements are not wanted */
-    uint32_t added_at, added_size;
-    uint32_t type_at, type_size;
-    uint32_t phase;                  /* 0 before, 1 transit, 2 storage */
-    uint32_t committed, shown;       /* numbers of members */
-    uint32_t plain;                  /* 1, or 0: then nothing else is said */
+    uint32_t added_at, added_size, like_added;  /* like_…: the first line for certain that has the same text there */
+    uint32_t type_at, type_size, like_type;
+    uint32_t phase;  /* 0 before, 1 transit, 2 storage */
+    uint32_t committed, shown;  /* numbers of members */
 } Line;
 
 typedef struct {
@@ -480,7 +477,8 @@ static bool are_opened(const Span texts[], size_t count, Entry *entry, uint8_t *
 }
 
 /* A line without its line feed. `room` has as many bytes as the line: an entry and decoded disclosures take fewer. */
-static bool read_line(const uint8_t *whole, Text line, uint64_t position, bool statements, uint8_t *room, Line *out) {
+static bool read_line(const uint8_t *whole, Text line, uint64_t position, uint8_t *room, Line *out, uint8_t *leaf,
+                      uint8_t *statement) {
     static const Text statement_end = {(const uint8_t *)",\"v\":1}", (const uint8_t *)",\"v\":1}" + 7};
     char end[40];
     Span texts[MAX_SHOWN];
@@ -497,47 +495,83 @@ static bool read_line(const uint8_t *whole, Text line, uint64_t position, bool s
     size_t committed = entry.digests.count;
     if (!are_opened(texts, count, &entry, room + size)) return false;
 
+    leaf_hash(&text, 1, leaf);
+    if (statement != NULL) leaf_hash((const Text[]){{text.at, entry.added.at}, statement_end}, 2, statement);
     /* Back to where they are spelled: there each quotation mark has its escape. */
-    size_t added_size = left(&entry.added), quoted = added_size;
+    size_t quoted = left(&entry.added);
     for (const uint8_t *at = entry.added.at; at < entry.added.end; at++) quoted += *at == '"';
     const uint8_t *added = line.end - quoted, *type = added - 3 - entry.type.size;
-    memset(out, 0, sizeof *out);
-    leaf_hash(&text, 1, out->leaf);
-    if (statements) leaf_hash((const Text[]){{text.at, entry.added.at}, statement_end}, 2, out->statement);
-    out->added_at = (uint32_t)(added - whole), out->added_size = (uint32_t)quoted;
-    out->type_at = (uint32_t)(type - whole), out->type_size = (uint32_t)entry.type.size;
-    out->phase = entry.phase;
-    out->committed = (uint32_t)committed, out->shown = (uint32_t)count;
-    out->plain = 1;
+    *out = (Line){
+        .added_at = (uint32_t)(added - whole), .added_size = (uint32_t)quoted,
+        .type_at = (uint32_t)(type - whole), .type_size = (uint32_t)entry.type.size,
+        .phase = entry.phase, .committed = (uint32_t)committed, .shown = (uint32_t)count,
+    };
     return true;
 }
 
-/* What each of `count` lines holds, the first of them of the position `first`: 0, or 1 where there is no memory.
+/* The lines that had types of late. */
+#define KEPT 8
+typedef struct {
+    uint32_t lines[KEPT];
+    size_t count, next;
+} Recent;
 
-   `text` is theirs, each line with its line feed: one that has none, is longer than `longest`, or is not there, is not
-   plain, nor is any that ends beyond 4 GiB. */
-EXPORTED int ledger_plain_lines(const uint8_t *text, size_t size, size_t longest, uint64_t first, size_t count,
-                                int statements, Line *lines) {
-    uint8_t *room = NULL;
-    size_t room_size = 0;
-    const uint8_t *at = text, *end = text + size;
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *stop = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        lines[i].plain = 0;
-        if (stop == NULL) {
-            at = end;
-            continue;
+static void liken(const uint8_t *text, Line *lines, size_t number, Recent *recent) {
+    Line *line = &lines[number];
+    line->like_added = line->like_type = (uint32_t)number;
+    if (number > 0) {
+        const Line *before = &lines[number - 1];
+        if (same((Span){text + line->added_at, line->added_size}, (Span){text + before->added_at, before->added_size}))
+            line->like_added = before->like_added;
+    }
+    for (size_t i = 0; i < recent->count; i++) {
+        const Line *other = &lines[recent->lines[i]];
+        if (same((Span){text + line->type_at, line->type_size}, (Span){text + other->type_at, other->type_size})) {
+            line->like_type = recent->lines[i];
+            return;
         }
+    }
+    recent->lines[recent->next] = (uint32_t)number;
+    recent->next = (recent->next + 1) % KEPT;
+    if (recent->count < KEPT) recent->count++;
+}
+
+/* How many of at most `count` lines are plain, one behind the other from the first on, which is of the position `first`.
+   Their leaf hashes go to `leaves`, those of the statements to `statements` unless that is NULL, and to `read`, how many
+   bytes of the text they are.
+
+   Each line stands with its line feed: one that has none, is longer than `longest`, is not there, or ends beyond 4 GiB is
+   not plain, nor is any for which there is no memory. */
+EXPORTED size_t ledger_plain_lines(const uint8_t *text, size_t size, size_t longest, uint64_t first, size_t count,
+                                   Line *lines, uint8_t *leaves, uint8_t *statements, size_t *read) {
+    uint8_t *room = NULL;
+    size_t room_size = 0, number = 0;
+    Recent recent = {.count = 0, .next = 0};
+    const uint8_t *at = text, *end = text + (size < UINT32_MAX ? size : UINT32_MAX);
+    for (; number < count && at < end; number++) {
+        const uint8_t *stop = memchr(at, '\n', (size_t)(end - at));
+        if (stop == NULL || (size_t)(stop - at) >= longest) break;
         size_t line_size = (size_t)(stop - at);
         if (line_size > room_size) {
             free(room);
             room_size = line_size * 2;
-            if ((room = malloc(room_size)) == NULL) return 1;
+            if ((room = malloc(room_size)) == NULL) break;
         }
-        if (line_size < longest && (uint64_t)(stop - text) <= UINT32_MAX)
-            read_line(text, (Text){at, stop}, first + i, statements != 0, room, &lines[i]);
+        uint8_t *statement = statements == NULL ? NULL : statements + number * SHA256_SIZE;
+        if (!read_line(text, (Text){at, stop}, first + number, room, &lines[number], leaves + number * SHA256_SIZE, statement))
+            break;
+        liken(text, lines, number, &recent);
         at = stop + 1;
     }
     free(room);
-    return 0;
+    *read = (size_t)(at - text);
+    return number;
+}
+
+/* How many line feeds there are in a text. */
+EXPORTED size_t ledger_line_feeds(const uint8_t *text, size_t size) {
+    size_t count = 0;
+    for (const uint8_t *at = text, *end = text + size; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        count++;
+    return count;
 }

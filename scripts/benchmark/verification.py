@@ -1,24 +1,22 @@
 """Verifying: a whole log as an evidence package, and single proofs.
 
-A package is verified as an auditor does it, by `transfer-ledger evidence verify`. What an event costs is read off two
-packages, of a large and of a small log, so that starting the program does not count; per core means per second of CPU,
-wherever it was spent.
+A package is verified by what `transfer-ledger evidence verify` calls, in a process of its own, so that starting it does
+not count: with the native part, where there is one, and by Python alone. Per core means per second of CPU, wherever it
+was spent.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
 from pathlib import Path
 from typing import Any
 
 from benchmark.apart import Job, apart
-from benchmark.filling import ANCHORED, Filled, Wanted, filled, sharing
+from benchmark.filling import ANCHORED, Wanted, filled, sharing
 from benchmark.meters import Figures, Meter, metered
-from benchmark.place import PROGRAM, SQLITE, Home, Place
-from benchmark.processes import failed, ran_through
-from ledger import canonical
-from ledger.evidence import build_package
+from benchmark.place import SQLITE, Home, Place
+from ledger import canonical, native
+from ledger.evidence import build_package, check_package
 from ledger.note import VerifierKey
 from ledger.proof import check_proof, parse_proof, proof_document
 from ledger.proving import prove
@@ -30,23 +28,27 @@ FOREVER = 4_000_000_000_000
 
 def measure(place: Place) -> Figures:
     """The part `verification`."""
-    wanted = [Wanted(SQLITE, ANCHORED, number) for number in place.sizes.packages]
-    small, large = filled(place, sharing(place, wanted))
-    packages = [place.folder / f"evidence-{log.events}.zip" for log in (small, large)]
+    [log] = filled(place, sharing(place, [Wanted(SQLITE, ANCHORED, place.sizes.packaged)]))
+    package, home = place.folder / f"evidence-{log.events}.zip", log.home.arguments()
     figures: Figures = {}
-    with place.show.step(f"evidence packages of {small.events:,} and {large.events:,} events"):
-        for log, package in zip((small, large), packages, strict=True):
-            job = Job("evidence build", build, {"home": log.home.arguments(), "package": str(package)})
-            figures["build"] = apart(job, place.log)
-    with place.show.step("they are verified"):
-        runs = [_verify(place, log, package) for log, package in zip((small, large), packages, strict=True)]
-    figures["package"] = _difference(small, large, runs)
+    with place.show.step(f"an evidence package of {log.events:,} events"):
+        job = Job("evidence build", build, {"home": home, "package": str(package)})
+        figures["build"] = apart(job, place.log)
+    with log.home.open() as ledger:
+        key = ledger.store.log(log.home.origin).verifier_key
+    for name, natively in (("package", True), ("package_by_python", False)):
+        with place.show.step("it is verified" + ("" if natively else " by Python alone")):
+            arguments = {
+                "package": str(package),
+                "key": key,
+                "natively": natively,
+                "rounds": place.sizes.rounds,
+            }
+            figures[name] = apart(Job("evidence verify", verify, arguments), place.log)
     with place.show.step("proofs are verified"):
         proofs = min(PROOFS, place.sizes.proofs)
-        job = Job("proofs", verify_proofs, {"home": large.home.arguments(), "proofs": proofs})
-        figures["proof"] = apart(job, place.log)
-    for package in packages:
-        package.unlink()
+        figures["proof"] = apart(Job("proofs", verify_proofs, {"home": home, "proofs": proofs}), place.log)
+    package.unlink()
     return figures
 
 
@@ -65,28 +67,24 @@ def build(home: dict[str, Any], package: str) -> Figures:
     }
 
 
-def _verify(place: Place, log: Filled, package: Path) -> Meter:
-    with log.home.open() as ledger:
-        key = ledger.store.log(log.home.origin).verifier_key
-    ran = ran_through([PROGRAM, "evidence", "verify", str(package), "--key", key, "--json"], place.log)
-    if json.loads(ran.said)["events_in_period"] != log.events:
-        raise failed(f"a package of {log.events} events was verified as another", place.log)
-    return ran.meter
-
-
-def _difference(small: Filled, large: Filled, runs: Sequence[Meter]) -> Figures:
-    """What the events cost that the large package has more."""
-    events = large.events - small.events
-    seconds = runs[1].seconds - runs[0].seconds
-    cpu = runs[1].cpu_seconds - runs[0].cpu_seconds
-    if min(seconds, cpu) <= 0:  # logs too small to be told apart by the time they take: starting counts, too
-        events, seconds, cpu = large.events, runs[1].seconds, runs[1].cpu_seconds
+def verify(package: str, key: str, natively: bool, rounds: int) -> Figures:
+    """The package as often, of which the middle one counts. Runs apart."""
+    if not natively:
+        os.environ[native.VARIABLE] = "no"  # for the processes that it starts
+        native.library = None
+    meters: list[Meter] = []
+    for _ in range(rounds):
+        with Path(package).open("rb") as file, metered() as meter:
+            events = check_package(file, VerifierKey.parse(key)).events_in_period
+        meters.append(meter)
+    meter = sorted(meters, key=lambda each: each.cpu_seconds)[rounds // 2]
     return {
-        "events": large.events,
-        "events_per_s": events / seconds,
-        "events_per_s_per_core": events / cpu,
-        "cores_used": cpu / seconds,
-        **runs[1].figures(),
+        "events": events,
+        "natively": native.library is not None,
+        "events_per_s": events / meter.seconds,
+        "events_per_s_per_core": events / meter.cpu_seconds,
+        "cores_used": meter.cpu_seconds / meter.seconds,
+        **meter.figures(),
     }
 
 

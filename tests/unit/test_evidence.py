@@ -39,7 +39,6 @@ from ledger.evidence.manifest import (
     FileDigest,
     Manifest,
 )
-from ledger.evidence.plain import lines_of
 from ledger.merkle import leaf_hash, tree_root
 from ledger.note import VerifierKey, parse_note, sign_note
 from ledger.ports import Signer
@@ -298,8 +297,9 @@ def test_lines_are_the_same_however_they_come_in_blocks() -> None:
     text = b"one\n\ntwo\r\nthree\x0b\n" + b"x" * 30 + b"\nno end"
     for size in range(1, len(text) + 1):
         made = list(runs((text[at : at + size] for at in range(0, len(text), size)), 7))
-        assert [line for run in made for line in lines_of(run.text)] == io.BytesIO(text).readlines()
-        assert [run.lines for run in made] == [len(lines_of(run.text)) for run in made]
+        lines = [io.BytesIO(run.text).readlines() for run in made]
+        assert [line for some in lines for line in some] == io.BytesIO(text).readlines()
+        assert [run.lines for run in made] == [*map(len, lines)]
         assert [run.first - 7 for run in made] == [
             sum(before.lines for before in made[:number]) for number in range(len(made))
         ]
@@ -310,10 +310,10 @@ def test_a_line_that_is_too_long_is_refused_without_its_end(
 ) -> None:
     monkeypatch.setattr("ledger.evidence.lines.BLOCK", 100)
     longest = max(len(line) + 1 for line in case.members[ENTRIES].split(b"\n"))
-    for module in ("lines", "plain", "entries"):
+    for module in ("lines", "plain", "held", "entries"):
         monkeypatch.setattr(f"ledger.evidence.{module}.MAX_LINE", longest)
     case.check(case.data)
-    for module in ("lines", "plain", "entries"):
+    for module in ("lines", "plain", "held", "entries"):
         monkeypatch.setattr(f"ledger.evidence.{module}.MAX_LINE", longest - 1)
     with pytest.raises(PackageRefuted, match="without its end") as caught:
         case.check(case.data)

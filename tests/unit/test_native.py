@@ -27,7 +27,6 @@ from tests.unit.test_plain_lines import (
     FORGED_DISCLOSURES,
     FORGED_ENTRIES,
     FORGED_LINES,
-    GOOD,
     PLAIN_ENTRIES,
     SOUND_BUT_NOT_PLAIN,
     TEXTS,
@@ -122,6 +121,14 @@ def damaged(chance: random.Random, text: bytes, other: bytes) -> bytes:
     return text
 
 
+def held(text: bytes, position: int = POSITION) -> tuple[int, bytes, bytes, list[list[int]]]:
+    """What the library says of a text: the end of its plain lines, and what they hold."""
+    assert native.library is not None
+    count = text.count(b"\n") + 1
+    it = native.library.plain_lines(text, 0, position, count, longest=len(text), statements=True)
+    return it.end, it.leaves, it.statements, it.numbers.tolist()
+
+
 def test_whatever_a_line_is_only_its_memory_is_read(driver: Path) -> None:
     chance = random.Random(2)
     lines = corpus()
@@ -136,25 +143,47 @@ def test_whatever_a_line_is_only_its_memory_is_read(driver: Path) -> None:
     ]
     seen = driven(driver, "lines", items)
     if native.library is not None:
-        told = [
-            held
-            for it in items
-            for held in native.library.read_lines(
-                it, POSITION, it.count(b"\n") + 1, longest=len(it), statements=True
-            )
-        ]
-        assert list(struct.iter_unpack("=32s32s8I", seen)) == told
-        assert 100 < sum(plain for *_, plain in told) < len(told) / 2
+        told = list(map(held, items))
+        assert seen == b"".join(
+            struct.pack("=II", len(leaves) // 32, end)
+            + struct.pack(f"={len(numbers)}I", *numbers)
+            + leaves
+            + statements
+            for end, leaves, statements, numbers in told
+        )
+        assert 100 < sum(end > 0 for end, *_ in told) < len(told) / 2
 
 
-def test_lines_that_are_not_there_and_lines_that_are_too_long_are_not_plain() -> None:
-    if native.library is None:
-        pytest.skip("no native part")
-    text = line(0, TEXTS) + line(1, TEXTS)
-    read = partial(native.library.read_lines, text, 0, statements=False)
-    assert [plain for *_, plain in read(4, longest=len(GOOD))] == [1, 1, 0, 0]
-    assert [plain for *_, plain in read(2, longest=len(GOOD) - 1)] == [0, 0]
-    assert list(read(0, longest=len(GOOD))) == []
+@needs_native
+def test_lines_are_held_up_to_the_first_that_is_not_plain() -> None:
+    assert native.library is not None
+    one, two, other, three = line(0, TEXTS), line(1, []), b"{}\n", line(3, TEXTS)
+    text = one + two + other + three
+    plain = partial(native.library.plain_lines, text, longest=len(one), statements=False)
+    assert plain(0, 0, 4).end == len(one + two)
+    assert plain(0, 0, 1).end == len(one)
+    assert plain(len(one), 1, 3).end == len(one + two)
+    assert plain(len(one + two), 2, 2).end == len(one + two)
+    assert plain(len(one + two + other), 3, 1).end == len(text)
+    assert plain(len(text), 4, 1).end == len(text)
+    assert native.library.plain_lines(text, 0, 0, 4, longest=len(one) - 1, statements=False).end == 0
+
+
+@needs_native
+def test_texts_are_told_of_the_first_line_that_has_them() -> None:
+    assert native.library is not None
+    types = [f"type-{number % 10}" for number in range(40)] + ["type-9"] * 3
+    text = b"".join(
+        line(number, [], entry([], event={"type": type_}, party="acme" if number < 5 else "cdn"))
+        for number, type_ in enumerate(types)
+    )
+    it = native.library.plain_lines(text, 0, 0, len(types), longest=len(text), statements=False)
+    assert [it.type_text(number).decode() for number in it.types] == types
+    assert it.types[-3:] == [39, 39, 39]
+    assert it.added == [0] * 5 + [5] * 38
+    assert b"acme" in it.added_text(0)
+    assert b"cdn" in it.added_text(5)
+    assert it.statements == b""
 
 
 # --- building and choosing ----------------------------------------------------------------------------------

@@ -102,8 +102,8 @@ def lines(*middle: bytes) -> list[bytes]:
 
 
 NOT_NATIVE = patch.object(native, "library", None)
-EXACT = patch.object(entries, "check_plain", lambda origin, first, count, text, *, signed: [None] * count)
-"""No line is taken for a plain one."""
+EXACT = patch.object(entries, "check_plain", lambda origin, first, lines: [None] * len(lines))
+"""No line is taken for a plain one by Python."""
 
 
 def told(tally: Tally) -> Any:
@@ -118,21 +118,20 @@ def alike(run: Sequence[bytes]) -> Tally:
     text = b"".join(run)
     whole = Run(0, text.count(b"\n") + (not text.endswith(b"\n")), text)
     checked = check_run(MANIFEST, whole)
-    for other in (NOT_NATIVE, EXACT):
-        with other:
+    with NOT_NATIVE:
+        assert told(checked) == told(check_run(MANIFEST, whole))
+        with EXACT:
             assert told(checked) == told(check_run(MANIFEST, whole))
     return checked
 
 
-def is_plain(one: bytes, position: int = 1, *, by: str = "python") -> bool:
-    with patch.object(native, "library", native.library if by == "native" else None):
-        return check_plain(ORIGIN, position, 1, one, signed=True) != [None]
+def is_plain(one: bytes, position: int = 1) -> bool:
+    return check_plain(ORIGIN, position, [one]) != [None]
 
 
 def is_natively_plain(one: bytes, position: int = 1) -> bool:
     assert native.library is not None
-    lines = native.library.read_lines(one, position, 1, longest=len(one), statements=True)
-    return bool(next(plain for *_, plain in lines))
+    return native.library.plain_lines(one, 0, position, 1, longest=len(one), statements=True).end == len(one)
 
 
 needs_native = pytest.mark.skipif(native.library is None, reason="no native part: there was no C compiler")
