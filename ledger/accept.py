@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ledger import catalogue
+from ledger import catalogue, native
 from ledger.canonical import Value
-from ledger.disclosure import draw_salts
+from ledger.disclosure import SALT_BYTES, salt_members
 from ledger.entry import Event, parse_event
 from ledger.errors import InvalidEvent, TooLarge
 from ledger.salted import StatementReader
@@ -44,7 +44,9 @@ def accept(
         InvalidEvent: one or more events are refused; `details["problems"]` places each.
         TooLarge: too many events, or one that is too large.
     """
-    reader, salts = StatementReader(), partial(draw_salts, random_bytes)
+    reader = StatementReader()
+    salting = native.library.salt_members if native.library else salt_members
+    commit = partial(commit_events, salts=lambda count: random_bytes(count * SALT_BYTES), salting=salting)
     type_of = partial(catalogue.check_event, allow_opaque=opaque)
     problems: list[dict[str, str]] = []
     count = 0
@@ -74,7 +76,7 @@ def accept(
                 f"event {number}: {error.message}", expected=error.expected, got=error.got
             ) from None
         if len(unsalted) == _AT_ONCE:
-            statements += commit_events(unsalted, salts, plain=plain)
+            statements += commit(unsalted, plain=plain)
             unsalted.clear()
             plain = True
     if problems:
@@ -84,7 +86,7 @@ def accept(
             advice="Nothing of this push was taken; correct it and push it whole again.",
             details={"problems": problems},
         )
-    statements += commit_events(unsalted, salts, plain=plain)
+    statements += commit(unsalted, plain=plain)
     if not statements:
         raise InvalidEvent("nothing to push", expected="at least one event")
     return statements

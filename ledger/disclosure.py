@@ -19,8 +19,9 @@ import re
 from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate, pairwise
 from struct import iter_unpack
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeAlias, cast, overload
 
 from ledger import canonical
 from ledger.canonical import Value
@@ -31,6 +32,7 @@ from ledger.types import (
     from_base64url,
     same_size_to_base64url,
     to_base64url,
+    to_base64url_ascii,
     to_base64url_each,
 )
 
@@ -114,29 +116,55 @@ class DisclosureTexts(Sequence[str]):
         return repr(self._texts())
 
 
-def draw_salts(random_bytes: Callable[[int], bytes], count: int) -> list[bytes]:
-    """That many fresh salts, drawn at once. `random_bytes` answers that many bytes of a cryptographic source."""
-    return [salt for (salt,) in iter_unpack(f"{SALT_BYTES}s", random_bytes(count * SALT_BYTES))]
-
-
-def disclosure_arrays(
-    members: Sequence[tuple[str, Value]], salts: Sequence[bytes], *, plain: bool = False
-) -> list[bytes]:
-    """The arrays of which the base64url is the disclosures of these members, in canonical JSON.
+def members_text(members: Sequence[tuple[str, Value]], *, plain: bool = False) -> bytes:
+    """Names and values in canonical JSON, as `salt_members` takes them.
 
     Args:
-        salts: as many, each 16 fresh random bytes.
-        plain: whether the members' values are, by `canonical.are_plain`.
+        plain: whether the values are, by `canonical.are_plain`.
+
+    Raises:
+        MalformedInput: a reserved name, or a value that JSON cannot hold.
     """
-    if not set(map(len, salts)) <= {SALT_BYTES}:
-        raise ValueError(f"a salt has {SALT_BYTES} bytes, not {sorted(map(len, salts))}")
     if reserved := RESERVED.intersection([name for name, _ in members]):
         raise MalformedInput(
             "a reserved member name", expected=f"none of {sorted(RESERVED)}", got=repr(min(reserved))
         )
-    spelled = same_size_to_base64url(salts, SALT_BYTES)
-    return canonical.encode_each(
-        [[salt, name, value] for salt, (name, value) in zip(spelled, members, strict=True)], plain=plain
+    pairs = members if plain else list(map(list, members))
+    return canonical.encode_joined(cast("Sequence[Value]", pairs), plain=plain)
+
+
+Salting: TypeAlias = "Callable[[bytes, bytes, Sequence[int]], tuple[list[bytes], list[str]]]"
+"""`salt_members`, or what does the same faster."""
+
+
+def salt_members(members: bytes, salts: bytes, counts: Sequence[int]) -> tuple[list[bytes], list[str]]:
+    """Members of some events as disclosures, and what commits to them.
+
+    Args:
+        members: `members_text` of all events' members, one after the other.
+        salts: as many salts of 16 fresh random bytes, one behind the other.
+        counts: how many of the members are each event's.
+
+    Returns:
+        For each event the arrays of its disclosures, as `DisclosureTexts` takes them; and for all members digests by
+        `digest_of`, of which each event's are sorted.
+
+    Raises:
+        ValueError: members, salts and counts are not as many.
+    """
+    each = members.split(canonical.BETWEEN) if members else []
+    if (number := sum(counts)) != len(each):
+        raise ValueError(f"not {number} members")
+    if len(salts) != number * SALT_BYTES:
+        raise ValueError(f"not {number} salts of {SALT_BYTES} bytes: {len(salts)} bytes")
+    drawn = [salt for (salt,) in iter_unpack(f"{SALT_BYTES}s", salts)]
+    spelled = "\n".join(same_size_to_base64url(drawn, SALT_BYTES)).encode().split(b"\n") if drawn else []
+    arrays = [b'["%b",%b' % (salt, member[1:]) for salt, member in zip(spelled, each, strict=True)]
+    digests = digests_of_ascii(to_base64url_ascii(arrays))
+    spans = [slice(*span) for span in pairwise([0, *accumulate(counts)])]
+    return (
+        [b"\n".join(arrays[span]) for span in spans],
+        [digest for span in spans for digest in sorted(digests[span])],
     )
 
 
@@ -157,7 +185,7 @@ def digests_of_ascii(texts: Iterable[bytes]) -> list[str]:
 
 def disclose(salt: bytes, name: str, value: Value) -> Disclosure:
     """The disclosure of one member. `salt` is 16 fresh random bytes that no other disclosure uses."""
-    [array] = disclosure_arrays([(name, value)], [salt])
+    [array], _ = salt_members(members_text([(name, value)]), salt, [1])
     return Disclosure(to_base64url(array), name, value)
 
 

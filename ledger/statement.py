@@ -12,22 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
 from ledger.disclosure import (
     RESERVED,
+    SALT_BYTES,
     Disclosure,
     DisclosureTexts,
-    digests_of_ascii,
-    disclosure_arrays,
+    Salting,
+    members_text,
     parse_disclosures,
+    salt_members,
 )
 from ledger.entry import SD_ALG, VERSION, Attributed, Event, event_keys
 from ledger.errors import MalformedInput
-from ledger.types import Digest, Origin, PartyId, format_time, to_base64url_ascii
+from ledger.types import Digest, Origin, PartyId, format_time
 
 _END = b',"v":1}'
 
@@ -94,15 +96,23 @@ def commit_event(event: Event, visible: frozenset[str], salt: Callable[[], bytes
 
     `salt` answers 16 fresh random bytes at each call.
     """
-    (statement,) = commit_events([(event, visible)], lambda count: [salt() for _ in range(count)])
+
+    def salts(count: int) -> bytes:
+        drawn = [salt() for _ in range(count)]
+        if not set(map(len, drawn)) <= {SALT_BYTES}:
+            raise ValueError(f"a salt has {SALT_BYTES} bytes, not {sorted(map(len, drawn))}")
+        return b"".join(drawn)
+
+    (statement,) = commit_events([(event, visible)], salts)
     return statement
 
 
 def commit_events(
     events: Sequence[tuple[Event, frozenset[str]]],
-    salts: Callable[[int], Sequence[bytes]],
+    salts: Callable[[int], bytes],
     *,
     plain: bool = False,
+    salting: Salting = salt_members,
 ) -> list[Statement]:
     """As `commit_event` of each event and its visible members: faster for some at once, if nothing in them is a float.
 
@@ -111,39 +121,38 @@ def commit_events(
     """
     parts = _told_apart(events)
     plain = plain or canonical.are_plain([event.data for event, _ in events])
-    arrays = disclosure_arrays(parts.hidden, salts(len(parts.hidden)), plain=plain)
-    digests = digests_of_ascii(to_base64url_ascii(arrays))
-    texts = [DisclosureTexts(b"\n".join(arrays[span])) for span in parts.spans]
+    texts, digests = salting(members_text(parts.hidden, plain=plain), salts(len(parts.hidden)), parts.counts)
+    spans = [slice(*span) for span in pairwise([0, *accumulate(parts.counts)])]
     contents = [
         _content(event, visible, digests[span])
-        for (event, _), visible, span in zip(events, parts.visible, parts.spans, strict=True)
+        for (event, _), visible, span in zip(events, parts.visible, spans, strict=True)
     ]
     spelled = canonical.encode_each(contents, plain=plain)
     keys = event_keys([event for event, _ in events])
     return [
-        Statement(event.attributes, content, disclosures, key, event.time)
-        for (event, _), content, disclosures, key in zip(events, spelled, texts, keys, strict=True)
+        Statement(event.attributes, content, DisclosureTexts(arrays), key, event.time)
+        for (event, _), content, arrays, key in zip(events, spelled, texts, keys, strict=True)
     ]
 
 
 class _Parts(NamedTuple):
-    """The members of some events: of each those that stay visible, of all together the others, and which are whose."""
+    """The members of some events: of each those that stay visible, of all the others, and how many are each one's."""
 
     visible: list[Object]
     hidden: list[tuple[str, Value]]
-    spans: list[slice]
+    counts: list[int]
 
 
 def _told_apart(events: Sequence[tuple[Event, frozenset[str]]]) -> _Parts:
     shown: list[Object] = []
     hidden: list[tuple[str, Value]] = []
-    ends = [0]
+    counts: list[int] = []
     for event, visible in events:
-        data = event.data
+        data, before = event.data, len(hidden)
         shown.append({name: data[name] for name in visible if name in data})
         hidden += [member for member in data.items() if member[0] not in visible]
-        ends.append(len(hidden))
-    return _Parts(shown, hidden, [slice(*span) for span in pairwise(ends)])
+        counts.append(len(hidden) - before)
+    return _Parts(shown, hidden, counts)
 
 
 def make_entry(statement: Statement, origin: Origin, party: PartyId, received: int) -> bytes:

@@ -1,11 +1,12 @@
-"""The native part: what takes longest when a package is verified, compiled from C.
+"""The native part: what takes longest when events are taken and when packages are verified, compiled from C.
 
 It is a faster way to the same answers, never the only one. Where no C compiler was at hand when the ledger was
 installed, or where `TRANSFER_LEDGER_NATIVE=no` says so, Python does it all.
 
-    plain_lines.c     which lines hold, and the hashes of their entries
+    salting.c         members of events salted, and their digests
+    plain_lines.c     which lines of a package hold, and the hashes of their entries
     tree.c            the root of a batch's tree
-    sha256.c          SHA-256
+    base64url.c       base64url, sha256.c SHA-256
     build.py          compiles them
 """
 
@@ -13,7 +14,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ledger.native.build import LIBRARY
@@ -21,9 +25,11 @@ from ledger.native.build import LIBRARY
 VARIABLE = "TRANSFER_LEDGER_NATIVE"
 _FORM = 1
 """Of the functions and of what they write; the library says which is its own."""
-_HASH = 32
+_HASH, _SALT = 32, 16
 _NUMBERS, _NUMBER = 9, 4
 """How many numbers are told of a line, and the bytes of each."""
+_MORE, _TEXT = 28, 44
+"""Bytes of a salted array beyond its member's, and of a digest's text, each with what stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +104,32 @@ class Library:
         self._plain_lines.argtypes = [
             text, size, size, ctypes.c_uint64, size, out, out, out, ctypes.POINTER(size)
         ]  # fmt: skip
+        self._salt_members = library.ledger_salt_members
+        self._salt_members.argtypes = [text, size, text, text, size, out, out, out]
         self._line_feeds = library.ledger_line_feeds
         self._line_feeds.argtypes, self._line_feeds.restype = [text, size], size
         self._tree_root = library.ledger_tree_root
         self._tree_root.argtypes, self._tree_root.restype = [text, size, out], None
+
+    def salt_members(
+        self, members: bytes, salts: bytes, counts: Sequence[int]
+    ) -> tuple[list[bytes], list[str]]:
+        """As `ledger.disclosure.salt_members`."""
+        number = sum(counts)
+        if len(salts) != number * _SALT:
+            raise ValueError(f"not {number} salts of {_SALT} bytes: {len(salts)} bytes")
+        arrays, digests = bytearray(len(members) + number * _MORE + 1), bytearray(number * _TEXT + 1)
+        ends = bytearray(len(counts) * _NUMBER + 1)
+        if self._salt_members(
+            members, len(members), salts, array("I", counts).tobytes(), len(counts),
+            _address(arrays), _address(ends), _address(digests),
+        ):  # fmt: skip
+            raise ValueError(f"not {number} members")
+        starts = [0, *memoryview(ends)[:-1].cast("I")]
+        joined = bytes(arrays)
+        return [joined[start:end] for start, end in pairwise(starts)], digests.decode("ascii").split("\n")[
+            :-1
+        ]
 
     def plain_lines(
         self, text: bytes, start: int, first: int, count: int, *, longest: int, statements: bool

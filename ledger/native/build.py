@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SOURCES = ("plain_lines.c", "sha256.c", "tree.c")
+SOURCES = ("plain_lines.c", "salting.c", "tree.c", "base64url.c", "sha256.c")
 LIBRARY = "library.so"
 FLAGS = (
     "-std=c11",

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64url.h"
 #include "exported.h"
 #include "sha256.h"
 
@@ -16,7 +17,6 @@
 #define MAX_NAMES 32    /* of an object within a value */
 #define MAX_DEPTH 16    /* of a value */
 #define MAX_ADDED 400
-#define DIGEST_TEXT 43  /* characters of base64url for 32 bytes */
 
 /* What a plain line was shown to hold. `added` and `type` are where their text is in what was given, as it is spelled
    there: `added` is what the ledger added to the statement, from its comma on. */
@@ -49,7 +49,6 @@ enum {
 };
 static uint8_t kinds[256];
 static uint8_t sextets[256];  /* of base64url; 64 for any other character */
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static void mark(const char *characters, uint8_t kind) {
     for (; *characters; characters++) kinds[(uint8_t)*characters] |= kind;
@@ -58,7 +57,7 @@ static void mark(const char *characters, uint8_t kind) {
 /* Prepares all else here, and must be called before it. Answers which form of it this is: see `ledger.native`. */
 EXPORTED int ledger_prepare(void) {
     memset(sextets, 64, sizeof sextets);
-    for (uint8_t i = 0; i < 64; i++) sextets[(uint8_t)alphabet[i]] = i;
+    for (uint8_t i = 0; i < 64; i++) sextets[(uint8_t)base64url_alphabet[i]] = i;
     mark("ABCDEFGHIJKLMNOPQRSTUVWXYZ", FIRST_OF_ID | IN_ID | FIRST_OF_SOURCE | IN_SOURCE);
     mark("abcdefghijklmnopqrstuvwxyz0123456789",
          FIRST_OF_ID | IN_ID | FIRST_OF_SOURCE | IN_SOURCE | FIRST_OF_TYPE | IN_TYPE);
@@ -276,18 +275,6 @@ static bool read_disclosure(Text array, Span *name) {
     return take_byte(&array, ',') && take_value(&array, ANY, 1) && take_byte(&array, ']') && array.at == array.end;
 }
 
-/* The base64url of SHA-256 over a disclosure's text (RFC 9901 §4.2.3). */
-static void digest_of(Span text, char spelled[DIGEST_TEXT]) {
-    uint8_t digest[SHA256_SIZE + 1] = {0};  /* whole groups, of which the last character is not wanted */
-    sha256(text.start, text.size, digest);
-    char *out = spelled;
-    for (int i = 0; i < SHA256_SIZE; i += 3) {
-        uint32_t bits = (uint32_t)digest[i] << 16 | (uint32_t)digest[i + 1] << 8 | digest[i + 2];
-        *out++ = alphabet[bits >> 18], *out++ = alphabet[bits >> 12 & 63], *out++ = alphabet[bits >> 6 & 63];
-        if (out < spelled + DIGEST_TEXT) *out++ = alphabet[bits & 63];
-    }
-}
-
 /* --- entries --------------------------------------------------------------------------------------------------- */
 
 /* Digests as they stand in an entry: `count` of them, `STEP` characters from one to the next. */
@@ -469,7 +456,7 @@ static bool are_opened(const Span texts[], size_t count, Entry *entry, uint8_t *
         Span name;
         if (!decode(texts[i], room, &size) || !read_disclosure((Text){room, room + size}, &name)) return false;
         if (!add_name(&entry->visible, name, MAX_SHOWN + MAX_VISIBLE)) return false;
-        digest_of(texts[i], spelled);
+        base64url_of_digest(texts[i].start, texts[i].size, spelled);
         if (!holds(entry->digests, spelled)) return false;
         room += size;  /* where the name is kept */
     }

@@ -7,6 +7,7 @@ lines, each in memory of exactly its size.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -17,10 +18,14 @@ from collections.abc import Iterable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger import native
+from ledger.disclosure import RESERVED, DisclosureTexts, members_text, parse_disclosure, salt_members
 from ledger.merkle import tree_root
 from ledger.native import build
 from tests.unit.test_plain_lines import (
@@ -184,6 +189,83 @@ def test_texts_are_told_of_the_first_line_that_has_them() -> None:
     assert b"acme" in it.added_text(0)
     assert b"cdn" in it.added_text(5)
     assert it.statements == b""
+
+
+# --- salting ------------------------------------------------------------------------------------------------
+
+names = st.text(max_size=8).filter(lambda name: name not in RESERVED)
+values_ = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-1e6, 1e6) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@needs_native
+@given(st.lists(st.dictionaries(names, values_, max_size=12), max_size=5), st.randoms())
+def test_members_are_salted_as_by_python(events: list[dict[str, Any]], chance: random.Random) -> None:
+    assert native.library is not None
+    members = [member for event in events for member in event.items()]
+    text, salts = members_text(members), chance.randbytes(16 * len(members))
+    counts = list(map(len, events))
+    arrays, digests = native.library.salt_members(text, salts, counts)
+    assert (arrays, digests) == salt_members(text, salts, counts)
+    shown = [parse_disclosure(shown) for each in arrays for shown in DisclosureTexts(each)]
+    assert [(it.name, it.value) for it in shown] == members
+    assert sorted(it.digest for it in shown) == sorted(digests)
+
+
+BOTH = pytest.mark.parametrize("by", ["python", "native"])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("members", "salts", "counts"),
+    [
+        (b'["a",1]', 16, [0]),
+        (b'["a",1]', 32, [2]),
+        (b'["a",1],\n,["b",2]', 16, [1]),
+        (b'["a",1],\n,["b",2]', 48, [1, 2]),
+        (b"", 16, [1]),
+        (b'["a",1]', 15, [1]),
+        (b'["a",1]', 17, [1]),
+    ],
+)
+def test_members_salts_and_counts_have_to_be_as_many(
+    by: str, members: bytes, salts: int, counts: list[int]
+) -> None:
+    salting = salt_members if by == "python" else native.library and native.library.salt_members
+    if salting is None:
+        pytest.skip("no native part")
+    with pytest.raises(ValueError, match=r"not [0-9]+ (members|salts)"):
+        salting(members, bytes(salts), counts)
+
+
+def test_whatever_members_are_only_their_memory_is_read(driver: Path) -> None:
+    chance = random.Random(3)
+    good = b'["a",1],\n,["b","\xc3\xa9"],\n,["c",[1,2,{"d":null}]],\n,["e",true]'
+    heads = [bytes([one, two, three]) for one in range(3) for two in range(3) for three in range(5)]
+    texts = [good, b"", *(good[:size] for size in range(len(good)))]
+    texts += [damaged(chance, good, b",\n,") for _ in range(500)]
+    seen = driven(driver, "members", [head + text for head in heads for text in texts])
+    if native.library is None:
+        return
+    told = []
+    for counts in heads:
+        for text in texts:
+            try:
+                arrays, digests = native.library.salt_members(text, bytes(16 * sum(counts)), list(counts))
+            except ValueError:
+                told.append(struct.pack("=i", 1))
+            else:
+                ends = itertools.accumulate(map(len, arrays))
+                told += [
+                    struct.pack("=i3I", 0, *ends),
+                    *arrays,
+                    *(b"%b\n" % each.encode() for each in digests),
+                ]
+    assert seen == b"".join(told)
+    assert len(told) > len(heads) * len(texts)
 
 
 # --- building and choosing ----------------------------------------------------------------------------------
