@@ -37,8 +37,8 @@ class PlainLines:
     """What lines hold, the first of them at `start` of a text, up to `end`: in each column as many items as lines.
 
     `leaves` and `statements` are leaf hashes of entries and of statements, one behind the other; `statements` is empty
-    where they are not wanted. In `added` and `types` are numbers of lines, each of the first line for certain that has
-    the same text there, for `added_text` and `type_text`. `phases` are numbers in the order of `ledger.entry.Phase`.
+    where they are not wanted. In `added` and `types` are numbers of lines, of as few as may be, which have the same text
+    there: `added_text` and `type_text` tell it. `phases` are numbers in the order of `ledger.entry.Phase`.
     """
 
     text: bytes

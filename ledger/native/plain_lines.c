@@ -21,7 +21,7 @@
 /* What a plain line was shown to hold. `added` and `type` are where their text is in what was given, as it is spelled
    there: `added` is what the ledger added to the statement, from its comma on. */
 typedef struct {
-    uint32_t added_at, added_size, like_added;  /* like_…: the first line for certain that has the same text there */
+    uint32_t added_at, added_size, like_added;  /* like_…: a line with the same text there, of as few as may be */
     uint32_t type_at, type_size, like_type;
     uint32_t phase;  /* 0 before, 1 transit, 2 storage */
     uint32_t committed, shown;  /* numbers of members */
