@@ -2,6 +2,7 @@
 
 import importlib.util
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,22 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]  # of whatever c
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
             return
-        native = Path(self.root, "ledger", "native")
-        spec = importlib.util.spec_from_file_location("build_native", native / "build.py")
+        spec = importlib.util.spec_from_file_location(
+            "build_native", Path(self.root, "ledger", "native", "build.py")
+        )
         build = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(build)
+        self.scratch = tempfile.TemporaryDirectory()
         try:
-            library = build.build()
+            library = build.build(Path(self.scratch.name))
         except build.NotBuilt as why:
             self.app.display_warning(f"Without the native part: {why}")
             return
-        build_data["artifacts"].append(library.relative_to(self.root).as_posix())
+        build_data["force_include"][str(library)] = f"ledger/native/{build.LIBRARY}"
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if version != "editable":
+            self.scratch.cleanup()

@@ -112,7 +112,7 @@ def spread(
         yield from map(function, items)
     elif threads:
         with ThreadPoolExecutor(workers) as pool:
-            yield from _in_order(pool, (pool.submit(function, item).result for item in items), workers)
+            yield from _in_order(pool, (_begun(pool, function, item) for item in items), workers)
     else:
         with closing(Passage()) as passage, _executor(workers, passage) as pool:
             # What was in a place before has been answered by then.
@@ -136,6 +136,13 @@ def _in_order(pool: Executor, answers: Iterable[Callable[[], R]], workers: int) 
             yield waiting.popleft()()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begun(pool: ThreadPoolExecutor, function: Callable[[T], R], item: T) -> Callable[[], R]:
+    try:
+        return pool.submit(function, item).result
+    except RuntimeError:  # no more threads
+        return partial(function, item)
 
 
 def _submitted(

@@ -114,7 +114,7 @@ def check_package(
         party_keys: parties' keys, from such a source too, against which signatures of pushes are held.
         watch: called with the header and leaf hashes of each of the package's batches, once these give its root.
         progress: called with (events checked, events in all) from time to time.
-        processes: how many check the entries of a large package; all cores if None.
+        processes: how many, or threads, check the entries of a large package; all cores if None.
 
     Raises:
         MalformedInput: not a package at all (step `form`).
@@ -313,7 +313,7 @@ class _Check:
         blocks = read_file(self.archive, file)
         workers = self.processes if manifest.events > _FEW else 1
         check, items = partial(check_run, manifest), runs(blocks, manifest.first_event)
-        # The native part works in several threads at once; Python does not.
+        # The native part works in several threads at once; what it leaves to Python goes on in one of them at a time.
         return spread(check, items, workers, threads=native.library is not None)
 
     def _anchors(self, manifest: Manifest) -> tuple[Anchor, ...]:

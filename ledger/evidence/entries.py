@@ -1,7 +1,7 @@
 """The entries of a package, one after the other: what steps 6 to 8 of `ledger.evidence.check` ask of each by itself.
 
 But for the order of receipt no entry needs the one before it, so runs of lines are checked apart, also by several
-processes, and what they hold is added up in order.
+processes or threads, and what they hold is added up in order.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from ledger.evidence.manifest import ENTRIES, Manifest
 from ledger.evidence.plain import Checked, check_plain
 from ledger.types import PartyId
 
-_AT_ONCE, _IN_BETWEEN = 50, 5
-"""Lines that Python tries together to be plain: if a disclosure is out of form, none of them are. Fewer where most
-lines hold natively."""
+_AT_ONCE = 50
+"""Lines that Python tries together to be plain: if a disclosure is out of form, none of them are."""
+_IN_BETWEEN = 3
+"""Lines that Python tries before it is tried again whether they hold natively; if not, ever more."""
+_AHEAD = 1024
+"""Lines that are tried natively at once: how many there are is said by who made the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,25 @@ def check_order(before: int, after: int, position: int) -> None:
 
 def _check_lines(manifest: Manifest, run: Run, held: Held) -> None:
     """Add what each line holds, up to the first that fails: those natively that can be, and the others in between."""
-    at_once = _AT_ONCE if native.library is None else _IN_BETWEEN
-    text, at = BytesIO(run.text), 0
+    text, at, at_once = BytesIO(run.text), 0, _AT_ONCE
     while (missing := run.lines - len(held)) > 0:
-        native_lines, at = held_natively(
-            run.text, at, run.first + len(held), missing, manifest.origin, signed=manifest.signed
-        )
-        _add_in_order(held, native_lines, run.first)
+        if native.library is not None:
+            lines, at = held_natively(
+                run.text,
+                at,
+                run.first + len(held),
+                min(missing, _AHEAD),
+                manifest.origin,
+                signed=manifest.signed,
+            )
+            _add_in_order(held, lines, run.first)
+            at_once = _IN_BETWEEN if len(lines) else min(2 * at_once, _AT_ONCE)
+            if len(lines) == _AHEAD:
+                continue
         text.seek(at)
-        lines = [text.readline() for _ in range(min(at_once, run.lines - len(held)))]
+        others = [text.readline() for _ in range(min(at_once, run.lines - len(held)))]
         at = text.tell()
-        _check_others(manifest, run.first + len(held), lines, held)
+        _check_others(manifest, run.first + len(held), others, held)
 
 
 def _add_in_order(held: Held, lines: Held, first: int) -> None:

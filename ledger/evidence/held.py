@@ -73,15 +73,13 @@ def held_by(lines: Sequence[Checked], origin: Origin, *, signed: bool) -> Held:
 def held_natively(
     text: bytes, start: int, first: int, count: int, origin: Origin, *, signed: bool
 ) -> tuple[Held, int]:
-    """What lines in a row hold, up to the first that is not plain, and where in the text that begins; no lines at all
-    where there is no native part.
+    """What lines in a row hold, up to the first that is not plain, and where in the text that begins.
 
     Args:
-        text: of which line `first` begins at `start`; `count` lines are left of it.
+        text: of which the line of position `first` begins at `start`; at most `count` lines are looked at.
         signed: whether the leaf hashes of statements are wanted.
     """
-    if native.library is None or count == 0:
-        return Held(), start
+    assert native.library is not None
     plain = native.library.plain_lines(text, start, first, count, longest=MAX_LINE, statements=signed)
     added, types = plain.added, plain.types
     said = {line: said_by(_unescaped(plain.added_text(line)), origin) for line in set(added)}

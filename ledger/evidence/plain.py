@@ -5,7 +5,7 @@ takes several times longer than hashing it. A line is *plain* if it is spelled a
 
     {"disclosures":["…","…"],"entry":"{\\"data\\":{\\"_sd\\":[…],\\"_sd_alg\\":\\"sha-256\\",…},\\"event\\":{…},…}","position":7}
 
-Where there is the native part, it shows that for lines in a row (`check_natively`). By Python alone it goes as follows.
+Where there is the native part, it shows that for nearly all of them (`ledger.evidence.held`). Python goes as follows.
 Its pieces stand where they stand in every other one, so they are cut out and matched, and what they share with lines
 before is looked up. The disclosures of many lines are read together; and where an entry is wholly disclosed, its
 digests need not be read: they are those of the disclosures, sorted, or something is wrong.
@@ -25,7 +25,7 @@ from ledger.disclosure import digests_of_ascii, disclosed_names
 from ledger.entry import ATTRIBUTES, DIGEST, REQUIRED, event_time
 from ledger.errors import MalformedInput
 from ledger.evidence.lines import MAX_LINE
-from ledger.types import Origin, PartyId, parse_party_id, parse_time
+from ledger.types import MAX_INTEGER, Origin, PartyId, parse_party_id, parse_time
 
 _SHOWN, _NOTHING_SHOWN = b'{"disclosures":["', b'{"disclosures":[],"entry":'
 _ENTRY = b'"],"entry":'
@@ -95,7 +95,7 @@ def check_plain(origin: Origin, first: int, lines: Sequence[bytes]) -> list[Chec
 def _read(origin: Origin, position: int, line: bytes) -> _Line | None:
     """A line, if it is plain as far as can be seen without its disclosures."""
     end = b',"position":%d}\n' % position
-    if not line.endswith(end) or len(line) > MAX_LINE:
+    if not line.endswith(end) or len(line) > MAX_LINE or position > MAX_INTEGER:
         return None
     if line.startswith(_NOTHING_SHOWN):
         texts, start = [], len(_NOTHING_SHOWN)

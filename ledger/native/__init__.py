@@ -20,29 +20,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ledger.native.build import LIBRARY
+from ledger.native.build import LIBRARY, form
 
 VARIABLE = "TRANSFER_LEDGER_NATIVE"
-_FORM = 1
-"""Of the functions and of what they write; the library says which is its own."""
 _HASH, _SALT = 32, 16
 _NUMBERS, _NUMBER = 9, 4
 """How many numbers are told of a line, and the bytes of each."""
-_MORE, _TEXT = 28, 44
+_MORE, _TEXT = 26, 44
 """Bytes of a salted array beyond its member's, and of a digest's text, each with what stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainLines:
-    """What lines hold, the first of them at `start` of a text, up to `end`: in each column as many items as lines.
+    """What lines of a text hold, the last of which ends at `end`: in each column as many items as lines.
 
     `leaves` and `statements` are leaf hashes of entries and of statements, one behind the other; `statements` is empty
-    where they are not wanted. In `added` and `types` are numbers of lines, of as few as may be, which have the same text
-    there: `added_text` and `type_text` tell it. `phases` are numbers in the order of `ledger.entry.Phase`.
+    where they are not wanted. In `added` and `types` are numbers of lines which have the same text there, few different
+    ones: `added_text` and `type_text` tell it. `phases` are numbers in the order of `ledger.entry.Phase`.
     """
 
     text: bytes
-    start: int
     end: int
     leaves: bytes
     statements: bytes
@@ -82,7 +79,7 @@ class PlainLines:
         return self._text(line * _NUMBERS + 3)
 
     def _text(self, number: int) -> bytes:
-        at = self.start + self.numbers[number]
+        at = self.numbers[number]
         return self.text[at : at + self.numbers[number + 1]]
 
 
@@ -91,18 +88,19 @@ class Library:
 
     Raises:
         OSError: there is no library at this path, or none for this machine.
-        AttributeError: one of another form.
+        AttributeError: it is made of other sources than those beside this file.
     """
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        if library.ledger_prepare() != _FORM:
-            raise AttributeError("a library of another form")
+        library.ledger_prepare.restype = ctypes.c_uint32
+        if library.ledger_prepare() != form():
+            raise AttributeError("a library of other sources")
         size, text, out = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p
         self._plain_lines = library.ledger_plain_lines
         self._plain_lines.restype = size
         self._plain_lines.argtypes = [
-            text, size, size, ctypes.c_uint64, size, out, out, out, ctypes.POINTER(size)
+            text, size, size, size, ctypes.c_uint64, size, out, out, out, ctypes.POINTER(size)
         ]  # fmt: skip
         self._salt_members = library.ledger_salt_members
         self._salt_members.argtypes = [text, size, text, text, size, out, out, out]
@@ -141,21 +139,20 @@ class Library:
             longest: how many bytes a plain line has at most.
             statements: whether their leaf hashes are wanted.
         """
-        numbers, leaves = bytearray(count * _NUMBERS * _NUMBER), bytearray(count * _HASH)
-        told = bytearray(count * _HASH) if statements else None
-        read = ctypes.c_size_t()
+        numbers, leaves = bytearray(count * _NUMBERS * _NUMBER + 1), bytearray(count * _HASH + 1)
+        told = bytearray(count * _HASH + 1) if statements else None
+        stop = ctypes.c_size_t()
         lines = self._plain_lines(
-            text[start:] if start else text, len(text) - start, longest, first, count,
-            _address(numbers), _address(leaves), told and _address(told), read,
+            text, len(text), start, longest, first, count,
+            _address(numbers), _address(leaves), told and _address(told), stop,
         )  # fmt: skip
         end = lines * _HASH
         return PlainLines(
             text,
-            start,
-            start + read.value,
+            stop.value,
             bytes(leaves[:end]),
             bytes(told[:end]) if told else b"",
-            memoryview(numbers).cast("I")[: lines * _NUMBERS],
+            memoryview(numbers)[: lines * _NUMBERS * _NUMBER].cast("I"),
         )
 
     def line_feeds(self, text: bytes) -> int:
@@ -177,7 +174,7 @@ def _address(buffer: bytearray) -> int:
 
 def loaded(path: Path) -> Library | None:
     """The library at a path; None if there is none that can be used, or none is wanted."""
-    if os.environ.get(VARIABLE, "").lower() in {"no", "0", "false", "off"}:
+    if os.environ.get(VARIABLE, "yes").strip().lower() not in {"yes", "1", "true", "on", ""}:
         return None
     try:
         return Library(path)

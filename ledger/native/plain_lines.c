@@ -17,11 +17,16 @@
 #define MAX_NAMES 32    /* of an object within a value */
 #define MAX_DEPTH 16    /* of a value */
 #define MAX_ADDED 400
+#define MAX_INTEGER "9007199254740991"
+
+#ifndef LEDGER_FORM
+#define LEDGER_FORM 0
+#endif
 
 /* What a plain line was shown to hold. `added` and `type` are where their text is in what was given, as it is spelled
    there: `added` is what the ledger added to the statement, from its comma on. */
 typedef struct {
-    uint32_t added_at, added_size, like_added;  /* like_…: a line with the same text there, of as few as may be */
+    uint32_t added_at, added_size, like_added;  /* like_…: a line with the same text there, often one of before */
     uint32_t type_at, type_size, like_type;
     uint32_t phase;  /* 0 before, 1 transit, 2 storage */
     uint32_t committed, shown;  /* numbers of members */
@@ -54,8 +59,12 @@ static void mark(const char *characters, uint8_t kind) {
     for (; *characters; characters++) kinds[(uint8_t)*characters] |= kind;
 }
 
-/* Prepares all else here, and must be called before it. Answers which form of it this is: see `ledger.native`. */
-EXPORTED int ledger_prepare(void) {
+/* Prepares all else here, and must be called before it. Answers of which sources this is: see `ledger.native.build`. */
+EXPORTED uint32_t ledger_prepare(void) {
+    static bool is_prepared = false;
+    if (is_prepared) return LEDGER_FORM;
+    is_prepared = true;
+    sha256_prepare();
     memset(sextets, 64, sizeof sextets);
     for (uint8_t i = 0; i < 64; i++) sextets[(uint8_t)base64url_alphabet[i]] = i;
     mark("ABCDEFGHIJKLMNOPQRSTUVWXYZ", FIRST_OF_ID | IN_ID | FIRST_OF_SOURCE | IN_SOURCE);
@@ -67,7 +76,7 @@ EXPORTED int ledger_prepare(void) {
     mark(":._~/-", IN_SOURCE);
     mark("/", FIRST_OF_SOURCE);
     mark(".-", IN_TYPE);
-    return 1;
+    return LEDGER_FORM;
 }
 
 static size_t left(const Text *text) { return (size_t)(text->end - text->at); }
@@ -157,33 +166,50 @@ static bool is_utf8(const uint8_t *at, const uint8_t *end) {
 /* How values may be spelled: in any way that reading takes for certain, or in the canonical one. */
 typedef enum { ANY, CANONICAL } Spelling;
 
-/* A string, from behind its first quotation mark to behind its last. With no escapes, `inside` is what it says. */
-static bool take_string(Text *text, bool escapes, Span *inside) {
+/* Which escapes a string may have. */
+typedef enum { NONE, SHORT, ALL } Escapes;
+
+/* What stands behind a backslash. Surrogates are left to Python; the short escapes are also the canonical ones. */
+static bool take_escape(Text *text, Escapes escapes) {
+    if (escapes == NONE || text->at == text->end) return false;
+    uint8_t byte = *text->at++;
+    if (byte == '"' || byte == '\\') return true;
+    if (byte == 'b' || byte == 'f' || byte == 'n' || byte == 'r' || byte == 't') return true;
+    if (escapes == SHORT) return false;
+    if (byte == '/') return true;
+    const uint8_t *digits = text->at;
+    return byte == 'u' && take_kind(text, HEX, 4) == 4 && !(digits[0] == 'd' && digits[1] >= '8');
+}
+
+/* A string, from behind its first quotation mark to behind its last. Without escapes, `inside` is what it says. */
+static bool take_string(Text *text, Escapes escapes, Span *inside) {
     const uint8_t *start = text->at;
     while (stand_for_themselves(text)) text->at += 8;
-    for (; text->at < text->end; text->at++) {
-        uint8_t byte = *text->at;
+    while (text->at < text->end) {
+        uint8_t byte = *text->at++;
         if (byte == '"') {
-            *inside = (Span){start, (size_t)(text->at - start)};
-            text->at++;
+            *inside = (Span){start, (size_t)(text->at - 1 - start)};
             return true;
         }
-        if (byte < 0x20) return false;
-        if (byte == '\\') {
-            text->at++;
-            if (!escapes || text->at == text->end || *text->at == 0 || !strchr("\"\\/bfnrt", *text->at)) return false;
-        }
+        if (byte < 0x20 || (byte == '\\' && !take_escape(text, escapes))) return false;
     }
     return false;
 }
 
-/* An integer of at most 15 digits; in any spelling, a fraction of as many, too. */
+/* An integer within ±(2^53−1); in any spelling also one of up to 15 digits with a fraction, and a negative exponent. */
 static bool take_number(Text *text, Spelling spelling) {
     bool minus = take_byte(text, '-');
+    const uint8_t *digits = text->at;
+    size_t count = 1;
     if (take_byte(text, '0')) {
         if (spelling == CANONICAL && minus) return false;
-    } else if (take_kind(text, DIGIT, 15) == 0) return false;
-    if (spelling == ANY && take_byte(text, '.') && take_kind(text, DIGIT, 15) == 0) return false;
+    } else if ((count = take_kind(text, DIGIT, 17)) == 0) return false;
+    const size_t most = sizeof MAX_INTEGER - 1;
+    if (count > most || (count == most && memcmp(digits, MAX_INTEGER, most) > 0)) return false;
+    if (spelling == ANY && count < most) {
+        if (take_byte(text, '.') && take_kind(text, DIGIT, 30) == 0) return false;
+        if (TAKE(text, "e-") && take_kind(text, DIGIT, 2) == 0) return false;
+    }
     return text->at == text->end || !(kinds[*text->at] & DIGIT);
 }
 
@@ -197,7 +223,16 @@ static bool take_elements(Text *text, Spelling spelling, int depth) {
     return take_byte(text, ']');
 }
 
-/* Names are in ASCII where their order counts. */
+/* A name from behind its first quotation mark, up to behind its colon. Where the order of names counts they are ASCII:
+   of others, that of UTF-16 is not that of UTF-8. */
+static bool take_name(Text *text, bool is_ascii, Span *name) {
+    if (!take_string(text, NONE, name)) return false;
+    if (is_ascii)
+        for (size_t i = 0; i < name->size; i++)
+            if (name->start[i] > 0x7f) return false;
+    return take_byte(text, ':');
+}
+
 static bool comes_before(Span one, Span other) {
     int order = memcmp(one.start, other.start, one.size < other.size ? one.size : other.size);
     return order < 0 || (order == 0 && one.size < other.size);
@@ -209,7 +244,7 @@ static bool take_members(Text *text, Spelling spelling, int depth) {
     size_t count = 0;
     do {
         Span name;
-        if (count == MAX_NAMES || !take_byte(text, '"') || !take_string(text, false, &name)) return false;
+        if (count == MAX_NAMES || !take_byte(text, '"') || !take_name(text, spelling == CANONICAL, &name)) return false;
         if (spelling == CANONICAL) {
             if (count > 0 && !comes_before(names[count - 1], name)) return false;
         } else {
@@ -217,7 +252,7 @@ static bool take_members(Text *text, Spelling spelling, int depth) {
                 if (same(names[i], name)) return false;
         }
         names[count++] = name;
-        if (!take_byte(text, ':') || !take_value(text, spelling, depth)) return false;
+        if (!take_value(text, spelling, depth)) return false;
     } while (take_byte(text, ','));
     return take_byte(text, '}');
 }
@@ -227,7 +262,7 @@ static bool take_value(Text *text, Spelling spelling, int depth) {
     Span inside;
     if (text->at == text->end || depth == MAX_DEPTH) return false;
     switch (*text->at) {
-        case '"': text->at++; return take_string(text, spelling == ANY, &inside);
+        case '"': text->at++; return take_string(text, spelling == ANY ? ALL : SHORT, &inside);
         case '[': text->at++; return take_elements(text, spelling, depth + 1);
         case '{': text->at++; return take_members(text, spelling, depth + 1);
         case 't': return TAKE(text, "true");
@@ -267,10 +302,10 @@ static bool decode(Span text, uint8_t *out, size_t *size) {
 static bool read_disclosure(Text array, Span *name) {
     Span salt;
     if (!is_utf8(array.at, array.end)) return false;
-    if (!TAKE(&array, "[\"") || !take_string(&array, false, &salt) || salt.size < 22) return false;
+    if (!TAKE(&array, "[\"") || !take_string(&array, NONE, &salt) || salt.size < 22) return false;
     for (size_t i = 0; i < salt.size; i++)
         if (sextets[salt.start[i]] == 64) return false;
-    if (!TAKE(&array, ",\"") || !take_string(&array, false, name)) return false;
+    if (!TAKE(&array, ",\"") || !take_string(&array, NONE, name)) return false;
     if (name->size > 0 && (name->start[0] == '_' || name->start[0] == '.')) return false;
     return take_byte(&array, ',') && take_value(&array, ANY, 1) && take_byte(&array, ']') && array.at == array.end;
 }
@@ -319,10 +354,9 @@ static bool take_visible(Text *text, Names *names) {
     Span before = {(const uint8_t *)"_sd_alg", 7};
     while (take_byte(text, ',')) {
         Span name;
-        if (!take_byte(text, '"') || !take_string(text, false, &name) || !comes_before(before, name)) return false;
+        if (!take_byte(text, '"') || !take_name(text, true, &name) || !comes_before(before, name)) return false;
         before = name;
-        if (!add_name(names, name, MAX_VISIBLE) || !take_byte(text, ':')) return false;
-        if (!take_value(text, CANONICAL, 1)) return false;
+        if (!add_name(names, name, MAX_VISIBLE) || !take_value(text, CANONICAL, 1)) return false;
     }
     return true;
 }
@@ -396,10 +430,13 @@ typedef struct {
 
 static bool read_entry(Text text, Entry *entry) {
     entry->visible.count = 0;
+    if (!is_utf8(text.at, text.end)) return false;
     if (!TAKE(&text, "{\"data\":{\"_sd\":[") || !take_digests(&text, &entry->digests)) return false;
     if (!TAKE(&text, ",\"_sd_alg\":\"sha-256\"") || !take_visible(&text, &entry->visible)) return false;
     if (!TAKE(&text, "},\"event\":{") || !take_attributes(&text, &entry->phase, &entry->type)) return false;
     entry->added = text;
+    for (const uint8_t *at = text.at; at < text.end; at++)
+        if (*at > 0x7f || *at == '\\') return false;
     return left(&text) <= MAX_ADDED;
 }
 
@@ -413,7 +450,7 @@ static void leaf_hash(const Text pieces[], size_t count, uint8_t digest[SHA256_S
 
 /* --- lines ----------------------------------------------------------------------------------------------------- */
 
-/* A JSON string's inside with no escape but that of the quotation mark, and none but ASCII characters. */
+/* A JSON string's inside with no escapes but those of quotation marks and backslashes. */
 static bool unescape(Text text, uint8_t *out, size_t *size) {
     uint8_t *start = out;
     while (text.at < text.end) {
@@ -422,11 +459,11 @@ static bool unescape(Text text, uint8_t *out, size_t *size) {
         while (text.at < text.end) {
             uint8_t byte = *text.at++;
             if (byte == '\\') {
-                if (text.at == text.end || *text.at != '"') return false;
+                if (text.at == text.end || (*text.at != '"' && *text.at != '\\')) return false;
                 *out++ = *text.at++;
                 break;
             }
-            if (byte < 0x20 || byte > 0x7f || byte == '"') return false;
+            if (byte < 0x20 || byte == '"') return false;
             *out++ = byte;
         }
     }
@@ -463,7 +500,7 @@ static bool are_opened(const Span texts[], size_t count, Entry *entry, uint8_t *
     return true;
 }
 
-/* A line without its line feed. `room` has as many bytes as the line: an entry and decoded disclosures take fewer. */
+/* A line without its line feed. `room` has as many bytes as the line: entry and decoded disclosures take fewer. */
 static bool read_line(const uint8_t *whole, Text line, uint64_t position, uint8_t *room, Line *out, uint8_t *leaf,
                       uint8_t *statement) {
     static const Text statement_end = {(const uint8_t *)",\"v\":1}", (const uint8_t *)",\"v\":1}" + 7};
@@ -523,35 +560,36 @@ static void liken(const uint8_t *text, Line *lines, size_t number, Recent *recen
     if (recent->count < KEPT) recent->count++;
 }
 
-/* How many of at most `count` lines are plain, one behind the other from the first on, which is of the position `first`.
-   Their leaf hashes go to `leaves`, those of the statements to `statements` unless that is NULL, and to `read`, how many
-   bytes of the text they are.
+/* How many of at most `count` lines are plain, one behind the other from `start` of a text on; the first is of position
+   `first`. Their leaf hashes go to `leaves`, those of the statements to `statements` unless that is NULL, and to `stop`,
+   where the last of them ends.
 
    Each line stands with its line feed: one that has none, is longer than `longest`, is not there, or ends beyond 4 GiB is
-   not plain, nor is any for which there is no memory. */
-EXPORTED size_t ledger_plain_lines(const uint8_t *text, size_t size, size_t longest, uint64_t first, size_t count,
-                                   Line *lines, uint8_t *leaves, uint8_t *statements, size_t *read) {
+   not plain, nor is any for which there is no memory, or of a position over 2^53−1. */
+EXPORTED size_t ledger_plain_lines(const uint8_t *text, size_t size, size_t start, size_t longest, uint64_t first,
+                                   size_t count, Line *lines, uint8_t *leaves, uint8_t *statements, size_t *stop) {
     uint8_t *room = NULL;
     size_t room_size = 0, number = 0;
     Recent recent = {.count = 0, .next = 0};
-    const uint8_t *at = text, *end = text + (size < UINT32_MAX ? size : UINT32_MAX);
-    for (; number < count && at < end; number++) {
-        const uint8_t *stop = memchr(at, '\n', (size_t)(end - at));
-        if (stop == NULL || (size_t)(stop - at) >= longest) break;
-        size_t line_size = (size_t)(stop - at);
+    const uint8_t *at = text + start, *end = text + (size < UINT32_MAX ? size : UINT32_MAX);
+    for (; number < count && at < end && first + number < UINT64_C(1) << 53; number++) {
+        const uint8_t *feed = memchr(at, '\n', (size_t)(end - at));
+        if (feed == NULL || (size_t)(feed - at) >= longest || feed == at) break;
+        size_t line_size = (size_t)(feed - at);
         if (line_size > room_size) {
+            /* No byte more, so that the sanitizers see the first that is too many. */
             free(room);
-            room_size = line_size * 2;
+            room_size = line_size;
             if ((room = malloc(room_size)) == NULL) break;
         }
+        uint8_t *leaf = leaves + number * SHA256_SIZE;
         uint8_t *statement = statements == NULL ? NULL : statements + number * SHA256_SIZE;
-        if (!read_line(text, (Text){at, stop}, first + number, room, &lines[number], leaves + number * SHA256_SIZE, statement))
-            break;
+        if (!read_line(text, (Text){at, feed}, first + number, room, &lines[number], leaf, statement)) break;
         liken(text, lines, number, &recent);
-        at = stop + 1;
+        at = feed + 1;
     }
     free(room);
-    *read = (size_t)(at - text);
+    *stop = (size_t)(at - text);
     return number;
 }
 

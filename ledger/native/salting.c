@@ -23,9 +23,9 @@ static uint8_t *salted(const uint8_t *member, size_t size, const uint8_t *salt, 
 /* Commits to the members of `events` events, of which each has so many of them as `counts` says.
 
    `members` are arrays of name and value in JSON without line feeds, ",\n," between each two; there are as many salts.
-   `arrays` gets each event's salted arrays with a line feed between each two, `ends` where each event's end, `digests`
-   the digests, each event's in their order, a line feed behind each. There has to be room for 28 bytes a member more than
-   there are in `arrays`. Answers 0, or 1 if the members are not so many, or no memory is left. */
+   `arrays` gets each event's salted arrays with a line feed between each two, and needs room for 26 bytes a member more
+   than `members` has; `ends` gets where each event's end, `digests` the digests, each event's in their order, a line feed
+   behind each. Answers 0, or 1 if the members are not so many, or no memory is left. */
 EXPORTED int ledger_salt_members(const uint8_t *members, size_t size, const uint8_t *salts, const uint32_t *counts,
                                  size_t events, uint8_t *arrays, uint32_t *ends, char *digests) {
     const uint8_t *at = members, *end = members + size;
@@ -36,7 +36,7 @@ EXPORTED int ledger_salt_members(const uint8_t *members, size_t size, const uint
         char *first = digests;
         for (uint32_t number = 0; number < counts[event]; number++) {
             const uint8_t *feed = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL, *stop = end;
-            if (feed != NULL && feed > at && feed[-1] == ',' && end - feed >= 2) stop = feed - 1;
+            if (feed != NULL && feed > at && feed[-1] == ',' && end - feed >= 2 && feed[1] == ',') stop = feed - 1;
             if (at >= stop || (feed != NULL && stop == end)) {
                 free(text);
                 return 1;

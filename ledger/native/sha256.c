@@ -89,9 +89,11 @@ static int has_instructions(void) { return 0; }
 #define compress_by_instructions compress_anywhere
 #endif
 
+static int by_instructions = 0;
+
+void sha256_prepare(void) { by_instructions = has_instructions(); }
+
 static void compress(uint32_t state[8], const uint8_t *data, size_t blocks) {
-    static int by_instructions = -1;  /* every thread finds the same */
-    if (by_instructions < 0) by_instructions = has_instructions();
     if (by_instructions) compress_by_instructions(state, data, blocks);
     else compress_anywhere(state, data, blocks);
 }

@@ -14,6 +14,9 @@ typedef struct {
     uint8_t rest[SHA256_BLOCK];  /* those of them that fill no block yet */
 } Sha256;
 
+/* To be called before anything else here, by one thread. */
+void sha256_prepare(void);
+
 void sha256_begin(Sha256 *hash);
 void sha256_add(Sha256 *hash, const uint8_t *data, size_t size);
 void sha256_end(Sha256 *hash, uint8_t digest[SHA256_SIZE]);

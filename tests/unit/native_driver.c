@@ -14,9 +14,9 @@
 #define LINE_SIZE 36
 #define MOST_MEMBERS 12
 
-int ledger_prepare(void);
-size_t ledger_plain_lines(const uint8_t *text, size_t size, size_t longest, uint64_t first, size_t count, void *lines,
-                          uint8_t *leaves, uint8_t *statements, size_t *read);
+uint32_t ledger_prepare(void);
+size_t ledger_plain_lines(const uint8_t *text, size_t size, size_t start, size_t longest, uint64_t first, size_t count,
+                          void *lines, uint8_t *leaves, uint8_t *statements, size_t *stop);
 void ledger_tree_root(const uint8_t *leaves, size_t count, uint8_t root[SHA256_SIZE]);
 
 int ledger_salt_members(const uint8_t *members, size_t size, const uint8_t *salts, const uint32_t *counts, size_t events,
@@ -44,7 +44,7 @@ int main(int arguments, char **argument) {
             const uint32_t number = size < 3 ? 0 : item[2] % MOST_MEMBERS;
             const uint32_t counts[3] = {size < 1 ? 0 : item[0] % 3, size < 2 ? 0 : item[1] % 3, number};
             const uint32_t all = counts[0] + counts[1] + counts[2], rest = size < 3 ? 0 : size - 3;
-            uint8_t *members = malloc(rest), *salts = calloc(all, 16), *arrays = malloc(rest + 28 * (size_t)all);
+            uint8_t *members = malloc(rest), *salts = calloc(all, 16), *arrays = malloc(rest + 26 * (size_t)all);
             char *digests = malloc(44 * (size_t)all);
             uint32_t ends[3];
             if (rest > 0) memcpy(members, item + 3, rest);
@@ -53,12 +53,12 @@ int main(int arguments, char **argument) {
             if (!failed) put(ends, sizeof ends), put(arrays, ends[2]), put(digests, 44 * (size_t)all);
             free(members), free(salts), free(arrays), free(digests);
         } else {
-            size_t count = 1, read;
+            size_t count = 1, stop;
             for (uint32_t i = 0; i < size; i++) count += item[i] == '\n';
             void *lines = malloc(count * LINE_SIZE);
             uint8_t *leaves = malloc(count * SHA256_SIZE), *statements = malloc(count * SHA256_SIZE);
-            count = ledger_plain_lines(item, size, size, 3, count, lines, leaves, statements, &read);
-            put((const uint32_t[]){(uint32_t)count, (uint32_t)read}, 2 * sizeof(uint32_t));
+            count = ledger_plain_lines(item, size, 0, size, 3, count, lines, leaves, statements, &stop);
+            put((const uint32_t[]){(uint32_t)count, (uint32_t)stop}, 2 * sizeof(uint32_t));
             put(lines, count * LINE_SIZE);
             put(leaves, count * SHA256_SIZE);
             put(statements, count * SHA256_SIZE);
