@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -23,7 +23,7 @@ from ledger.canonical import Value
 from ledger.errors import InvalidEvent, LedgerError, MalformedInput, TooLarge, UnsupportedMedia
 from ledger.push import MEDIA_TYPE as SIGNED_PUSH
 from ledger.push import parse_push
-from ledger.statement import Statement
+from ledger.statement import Columns, Statement, of_columns, to_columns
 
 MAX_BYTES = 16 * 1024 * 1024
 ONE = ("application/cloudevents+json",)
@@ -68,6 +68,13 @@ class Accepted:
 
     statements: list[Statement]
     signature: str | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _accepted, (to_columns(self.statements), self.signature)
+
+
+def _accepted(statements: Columns, signature: str | None) -> Accepted:
+    return Accepted(of_columns(statements), signature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ A statement is an entry (`ledger.entry`) less `log`, `party` and `received`. The
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from ledger import canonical
 from ledger.canonical import Object, Value
@@ -29,29 +28,27 @@ from ledger.disclosure import (
 )
 from ledger.entry import SD_ALG, VERSION, Attributed, Event, event_keys
 from ledger.errors import MalformedInput
-from ledger.types import Digest, Origin, PartyId, format_time
+from ledger.types import Digest, Origin, PartyId, digests, format_time
 
 _END = b',"v":1}'
 
 
-@dataclass(frozen=True, slots=True)
-class Statement(Attributed):
-    """An event turned into commitments, with the texts of the disclosures that open them.
-
-    `content` is what the party says, in canonical bytes; `key` and `time` are the event's. It holds little but bytes,
-    so that it goes cheaply from one process to another; what they say is read when it is asked for.
-    """
-
+class _Said(NamedTuple):
     attributes: Mapping[str, str]
     content: bytes
     texts: Sequence[str]
     key: Digest
     time: int
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # To another process as plain bytes: objects would take longer than what they hold.
-        arrays = self.texts.arrays if isinstance(self.texts, DisclosureTexts) else tuple(self.texts)
-        return _made_again, (self.attributes, self.content, arrays, bytes(self.key), self.time)
+
+class Statement(_Said, Attributed):
+    """An event turned into commitments, with the texts of the disclosures that open them.
+
+    `content` is what the party says, in canonical bytes; `key` and `time` are the event's. What the bytes say is read
+    when it is asked for.
+    """
+
+    __slots__ = ()
 
     @property
     def data(self) -> Object:
@@ -73,11 +70,25 @@ class Statement(Attributed):
         return Event(self.attributes, {**self.visible, **{d.name: d.value for d in self.disclosures}})
 
 
-def _made_again(
-    attributes: Mapping[str, str], content: bytes, texts: bytes | tuple[str, ...], key: bytes, time: int
-) -> Statement:
-    disclosures = DisclosureTexts(texts) if isinstance(texts, bytes) else texts
-    return Statement(attributes, content, disclosures, Digest(key), time)
+Columns: TypeAlias = (
+    "tuple[list[Mapping[str, str]], list[bytes], list[bytes | tuple[str, ...]], bytes, list[int]]"
+)
+
+
+def to_columns(statements: Sequence[Statement]) -> Columns:
+    """Statements as what goes cheaply from one process to another: by itself each would take longer than its bytes."""
+    attributes, contents, texts, keys, times = zip(*statements, strict=True) if statements else ((),) * 5
+    arrays = [each.arrays if type(each) is DisclosureTexts else tuple(each) for each in texts]
+    return list(attributes), list(contents), arrays, b"".join(keys), list(times)
+
+
+def of_columns(columns: Columns) -> list[Statement]:
+    """Sibling of `to_columns`."""
+    attributes, contents, arrays, keys, times = columns
+    texts = [DisclosureTexts(each) if type(each) is bytes else each for each in arrays]
+    return list(
+        map(Statement, attributes, contents, cast("list[Sequence[str]]", texts), digests(keys), times)
+    )
 
 
 def make_statement(event: Event, visible: Object, digests: Iterable[str], texts: Sequence[str]) -> Statement:
@@ -121,10 +132,12 @@ def commit_events(
     """
     parts = _told_apart(events)
     plain = plain or canonical.are_plain([event.data for event, _ in events])
-    texts, digests = salting(members_text(parts.hidden, plain=plain), salts(len(parts.hidden)), parts.counts)
+    texts, committed = salting(
+        members_text(parts.hidden, plain=plain), salts(len(parts.hidden)), parts.counts
+    )
     spans = [slice(*span) for span in pairwise([0, *accumulate(parts.counts)])]
     contents = [
-        _content(event, visible, digests[span])
+        _content(event, visible, committed[span])
         for (event, _), visible, span in zip(events, parts.visible, spans, strict=True)
     ]
     spelled = canonical.encode_each(contents, plain=plain)
