@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 _SELDOM = (100_000, 20, 20)
 """How much is made until a process looks for garbage in cycles: what is called there leaves hardly any."""
 _AHEAD = 2
-"""Items that wait for each process."""
+"""Items that wait for each process or thread."""
 
 
 class Pool:
@@ -112,7 +112,7 @@ def spread(
         yield from map(function, items)
     elif threads:
         with ThreadPoolExecutor(workers) as pool:
-            yield from _in_order(pool, (_begun(pool, function, item) for item in items), workers)
+            yield from _in_order(pool, _begun(pool, function, items), workers)
     else:
         with closing(Passage()) as passage, _executor(workers, passage) as pool:
             # What was in a place before has been answered by then.
@@ -138,11 +138,19 @@ def _in_order(pool: Executor, answers: Iterable[Callable[[], R]], workers: int) 
         pool.shutdown(cancel_futures=True)
 
 
-def _begun(pool: ThreadPoolExecutor, function: Callable[[T], R], item: T) -> Callable[[], R]:
-    try:
-        return pool.submit(function, item).result
-    except RuntimeError:  # no more threads
-        return partial(function, item)
+def _begun(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]
+) -> Iterator[Callable[[], R]]:
+    """What answers the result for each item, which a thread is at work on as long as threads can be started."""
+    threads = True
+    for item in items:
+        here = partial(function, item)
+        try:
+            yield pool.submit(here).result if threads else here
+        except RuntimeError:
+            # What it was given stays with the pool, so it gets no more.
+            threads = False
+            yield here
 
 
 def _submitted(

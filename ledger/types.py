@@ -147,7 +147,7 @@ def parse_party_id(text: str) -> PartyId:
     return PartyId(text)
 
 
-_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.([0-9]{3})Z")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])\.([0-9]{3})Z")
 
 
 @lru_cache(maxsize=256)  # all events of a push were received at one time

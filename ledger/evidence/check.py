@@ -61,7 +61,7 @@ from ledger.proof import parse_anchor
 from ledger.types import Digest, Position, digests, from_base64, log_id
 
 _FEW = 10_000
-"""Events that are checked before processes would have started."""
+"""Events that are checked by the time that processes have started."""
 _MAX_NOTE = 1_000_000
 
 Progress = Callable[[int, int], None]
@@ -114,7 +114,7 @@ def check_package(
         party_keys: parties' keys, from such a source too, against which signatures of pushes are held.
         watch: called with the header and leaf hashes of each of the package's batches, once these give its root.
         progress: called with (events checked, events in all) from time to time.
-        processes: how many, or threads, check the entries of a large package; all cores if None.
+        processes: how many of them, or of threads, check the entries of a large package; one a core if None.
 
     Raises:
         MalformedInput: not a package at all (step `form`).

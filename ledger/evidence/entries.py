@@ -29,7 +29,7 @@ from ledger.types import PartyId
 _AT_ONCE = 50
 """Lines that Python tries together to be plain: if a disclosure is out of form, none of them are."""
 _IN_BETWEEN = 3
-"""Lines that Python tries before it is tried again whether they hold natively; if not, ever more."""
+"""Lines that Python tries after some that hold natively, before that is tried again; if none does, ever more."""
 _AHEAD = 1024
 """Lines that are tried natively at once: how many there are is said by who made the package."""
 

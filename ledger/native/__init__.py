@@ -118,11 +118,12 @@ class Library:
             raise ValueError(f"not {number} salts of {_SALT} bytes: {len(salts)} bytes")
         arrays, digests = bytearray(len(members) + number * _MORE + 1), bytearray(number * _TEXT + 1)
         ends = bytearray(len(counts) * _NUMBER + 1)
-        if self._salt_members(
+        failed = self._salt_members(
             members, len(members), salts, array("I", counts).tobytes(), len(counts),
             _address(arrays), _address(ends), _address(digests),
-        ):  # fmt: skip
-            raise ValueError(f"not {number} members")
+        )  # fmt: skip
+        if failed:
+            raise MemoryError if failed == 2 else ValueError(f"not {number} members")
         starts = [0, *memoryview(ends)[:-1].cast("I")]
         joined = bytes(arrays)
         return [joined[start:end] for start, end in pairwise(starts)], digests.decode("ascii").split("\n")[

@@ -19,6 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 SOURCES = ("plain_lines.c", "salting.c", "tree.c", "base64url.c", "sha256.c")
 HEADERS = ("base64url.h", "exported.h", "sha256.h")
 LIBRARY = "library.so"
+COMPILERS = ("cc", "gcc", "clang")
 FLAGS = (
     "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
     "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
@@ -67,10 +68,10 @@ def _compiler() -> list[str]:
     """`CC` if it is set; else what there is."""
     if said := shlex.split(os.environ.get("CC", "")):
         return said
-    for name in ("cc", "gcc", "clang"):
+    for name in COMPILERS:
         if shutil.which(name):
             return [name]
-    raise NotBuilt("no C compiler (cc, gcc or clang) is on the PATH")
+    raise NotBuilt(f"no C compiler ({', '.join(COMPILERS)}) is on the PATH")
 
 
 def main() -> None:

@@ -25,18 +25,18 @@ static uint8_t *salted(const uint8_t *member, size_t size, const uint8_t *salt, 
    `members` are arrays of name and value in JSON without line feeds, ",\n," between each two; there are as many salts.
    `arrays` gets each event's salted arrays with a line feed between each two, and needs room for 26 bytes a member more
    than `members` has; `ends` gets where each event's end, `digests` the digests, each event's in their order, a line feed
-   behind each. Answers 0, or 1 if the members are not so many, or no memory is left. */
+   behind each. Answers 0, 1 if the members are not so many, or 2 if there is no memory. */
 EXPORTED int ledger_salt_members(const uint8_t *members, size_t size, const uint8_t *salts, const uint32_t *counts,
                                  size_t events, uint8_t *arrays, uint32_t *ends, char *digests) {
     const uint8_t *at = members, *end = members + size;
     uint8_t *out = arrays;
     char *text = malloc((size + 64) / 3 * 4 + 8);
-    if (text == NULL) return 1;
+    if (text == NULL) return 2;
     for (size_t event = 0; event < events; event++) {
         char *first = digests;
         for (uint32_t number = 0; number < counts[event]; number++) {
             const uint8_t *feed = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL, *stop = end;
-            if (feed != NULL && feed > at && feed[-1] == ',' && end - feed >= 2 && feed[1] == ',') stop = feed - 1;
+            if (feed != NULL && feed > at && feed[-1] == ',' && end - feed > 2 && feed[1] == ',') stop = feed - 1;
             if (at >= stop || (feed != NULL && stop == end)) {
                 free(text);
                 return 1;

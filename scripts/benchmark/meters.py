@@ -65,16 +65,6 @@ def memory(name: str, pid: int | str = "self") -> int:
     return next((int(words[1]) * 1024 for words in found), 0)
 
 
-def family_peak(pid: int) -> int:
-    """The most resident memory so far of a process and of its children that run, added up."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        numbers = children.read_text().split()
-        return memory("VmHWM", pid) + sum(family_peak(int(number)) for number in numbers)
-    except OSError:  # another system, or it has just ended
-        return 0
-
-
 def _forget_peak() -> None:
     """From here on VmHWM counts anew (proc_pid_clear_refs(5))."""
     file = Path("/proc/self/clear_refs")

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmark.meters import Meter, family_peak
-
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PORTS = 3
@@ -105,33 +103,6 @@ def _comes_up(process: subprocess.Popen[str], url: str) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a program wrote to standard output, and what it took."""
-
-    said: str
-    meter: Meter
-
-
-def ran_through(argv: Sequence[str], log: Path) -> Ran:
-    """Run a program to its end. It may say as much as a pipe holds. Raises BenchFailed unless it exits with 0."""
-    began, meter = time.perf_counter(), Meter()
-    with started(argv, log, piped=True) as process:
-        while True:
-            meter.peak_bytes = max(meter.peak_bytes, family_peak(process.pid))
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                break
-            time.sleep(0.02)
-        meter.seconds, meter.cpu_seconds = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.stdout is not None
-        said = process.stdout.read()
-    if process.returncode != 0:
-        raise failed(f"{' '.join(argv[:3])} ended with exit code {process.returncode}", log)
-    return Ran(said, meter)
 
 
 def _answers(url: str) -> bool:

@@ -89,7 +89,8 @@ def _verification(part: Figures) -> Iterator[Row]:
     words, aim = f"verify a whole log of {package['events']:,} events", _AIMS["verify_events_per_s_per_core"]
     yield Row(f"{words}, events for a second of CPU", count(package["events_per_s_per_core"]), aim=aim)
     yield Row(f"{words}, events/s on {package['cores_used']:.1f} cores", count(package["events_per_s"]))
-    yield Row(f"{words}, memory, at most", mebibytes(package["peak_bytes"]), main=False)
+    if package["natively"]:  # in threads: of other processes it is not known
+        yield Row(f"{words}, memory, at most", mebibytes(package["peak_bytes"]), main=False)
     words += " by Python alone"
     yield Row(f"{words}, events for a second of CPU", count(by_python["events_per_s_per_core"]))
     yield Row(

@@ -15,6 +15,7 @@ from benchmark.apart import Job, apart
 from benchmark.filling import ANCHORED, Wanted, filled, sharing
 from benchmark.meters import Figures, Meter, metered
 from benchmark.place import SQLITE, Home, Place
+from benchmark.processes import failed
 from ledger import canonical, native
 from ledger.evidence import build_package, check_package
 from ledger.note import VerifierKey
@@ -45,6 +46,8 @@ def measure(place: Place) -> Figures:
                 "rounds": place.sizes.rounds,
             }
             figures[name] = apart(Job("evidence verify", verify, arguments), place.log)
+        if figures[name]["events"] != log.events:
+            raise failed(f"a package of {log.events} events was verified as another", place.log)
     with place.show.step("proofs are verified"):
         proofs = min(PROOFS, place.sizes.proofs)
         figures["proof"] = apart(Job("proofs", verify_proofs, {"home": home, "proofs": proofs}), place.log)

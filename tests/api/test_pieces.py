@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ledgers import accesses
 
-from api.push_body import Arrived, cuts, parse_body, pieces, unpacking
+from api.push_body import Accepted, Arrived, cuts, parse_body, pieces, read_push, unpacking
 from ledger.errors import InvalidEvent, MalformedInput
 
 BATCH, LINES = "application/cloudevents-batch+json", "application/x-ndjson"
@@ -118,3 +121,16 @@ def test_no_piece_is_smaller_than_is_worth_it(least: int) -> None:
     event = 1 + len(json.dumps({"id": 49, "data": {"x": [1, "y"]}}))
     assert all(size >= min(least, len(push.body)) for size in sizes[:-1])
     assert sizes[-1] >= min(least, len(push.body)) - event
+
+
+def test_what_a_push_says_crosses_between_processes_whole() -> None:
+    accepted = read_push(arrived(json.dumps(accesses(range(3))).encode(), BATCH), os.urandom)
+    assert isinstance(accepted, Accepted)
+    [one, *_] = accepted.statements
+    salted_elsewhere = one._replace(texts=("WyI", "no base64 at all"))
+    for each in (accepted, Accepted([salted_elsewhere, one], "a signature"), Accepted([], None)):
+        again = pickle.loads(pickle.dumps(each))
+        assert again == each
+        assert [(type(it.texts), type(it.key)) for it in again.statements] == [
+            (type(it.texts), type(it.key)) for it in each.statements
+        ]

@@ -332,6 +332,7 @@ def spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_several_find_what_one_finds(case: Case, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if by == "processes":
         monkeypatch.setattr(native, "library", None)
+        monkeypatch.setenv(native.VARIABLE, "no")
     elif native.library is None:
         pytest.skip("no native part")
     assert check_package(io.BytesIO(case.data), case.key, processes=2) == case.check(case.data)

@@ -8,7 +8,9 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -118,6 +120,28 @@ def test_few_items_are_taken_ahead(threads: bool) -> None:
     assert next(results) == 0
     assert len(taken) <= 5
     results.close()
+
+
+def test_where_no_thread_can_be_started_all_is_done_here_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Item:
+        pass
+
+    alive = weakref.WeakSet[Item]()
+
+    def items() -> Iterator[Item]:
+        for _ in range(100):
+            alive.add(item := Item())
+            yield item
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    counts = [len(alive) for _ in spread(lambda item: None, items(), 2, threads=True)]
+    assert len(counts) == 100
+    assert max(counts) <= 8
 
 
 def test_a_process_that_is_killed_is_done_without() -> None:
