@@ -19,7 +19,7 @@ from ledger.statement import Statement, commit_events
 MOST_PROBLEMS = 100
 """Problems of a push that are told one by one; all are counted."""
 
-_AT_ONCE = 12
+_AT_ONCE = 32
 """Events that are salted together: few enough that what is made of one is still at hand for the next step."""
 
 
