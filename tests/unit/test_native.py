@@ -45,6 +45,7 @@ from tests.unit.test_plain_lines import (
     array,
     entry,
     line,
+    needs_native,
     spelled,
 )
 from tests.unit.test_plain_lines import told as verdict
@@ -53,8 +54,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("native_driver.c")
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 POSITION = 3
-
-needs_native = pytest.mark.skipif(native.library is None, reason="no native part: there was no C compiler")
 
 
 @pytest.fixture(scope="module", params=[(), ("-DLEDGER_PORTABLE",)], ids=["as built", "portable"])
