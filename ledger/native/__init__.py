@@ -26,6 +26,8 @@ VARIABLE = "TRANSFER_LEDGER_NATIVE"
 _HASH, _SALT = 32, 16
 _NUMBERS, _NUMBER = 9, 4
 """How many numbers are told of a line, and the bytes of each."""
+_COLUMNS = (2, 5, 6, 7, 8)
+"""Which of them are columns of `PlainLines`, in its order."""
 _MORE, _TEXT = 26, 44
 """Bytes of a salted array beyond its member's, and of a digest's text, each with what stands behind it."""
 
@@ -44,31 +46,13 @@ class PlainLines:
     leaves: bytes
     statements: bytes
     numbers: memoryview
-
-    def _column(self, number: int) -> list[int]:
-        return self.numbers[number::_NUMBERS].tolist()
-
-    @property
-    def added(self) -> list[int]:
-        return self._column(2)
-
-    @property
-    def types(self) -> list[int]:
-        return self._column(5)
-
-    @property
-    def phases(self) -> list[int]:
-        return self._column(6)
-
-    @property
-    def committed(self) -> list[int]:
-        """How many members are committed to."""
-        return self._column(7)
-
-    @property
-    def shown(self) -> list[int]:
-        """How many members are disclosed."""
-        return self._column(8)
+    added: list[int]
+    types: list[int]
+    phases: list[int]
+    committed: list[int]
+    """How many members are committed to."""
+    shown: list[int]
+    """How many members are disclosed."""
 
     def added_text(self, line: int) -> bytes:
         """What the ledger added to a line's statement, from its comma on, as it is spelled in the line."""
@@ -148,12 +132,14 @@ class Library:
             _address(numbers), _address(leaves), told and _address(told), stop,
         )  # fmt: skip
         end = lines * _HASH
+        held = memoryview(numbers)[: lines * _NUMBERS * _NUMBER].cast("I")
         return PlainLines(
             text,
             stop.value,
             bytes(leaves[:end]),
             bytes(told[:end]) if told else b"",
-            memoryview(numbers)[: lines * _NUMBERS * _NUMBER].cast("I"),
+            held,
+            *(held[column::_NUMBERS].tolist() for column in _COLUMNS),
         )
 
     def line_feeds(self, text: bytes) -> int:
